@@ -11,11 +11,20 @@ pub struct Tolerance {
 
 impl Tolerance {
     /// Closed forms in `f64`.
-    pub const F64: Self = Self { relative: 1e-12, absolute: 1e-12 };
+    pub const F64: Self = Self {
+        relative: 1e-12,
+        absolute: 1e-12,
+    };
     /// Reductions and networks in `f32`.
-    pub const F32: Self = Self { relative: 1e-5, absolute: 1e-6 };
+    pub const F32: Self = Self {
+        relative: 1e-5,
+        absolute: 1e-6,
+    };
     /// Central differences of an `f32` function.
-    pub const GRADIENT: Self = Self { relative: 1e-2, absolute: 1e-3 };
+    pub const GRADIENT: Self = Self {
+        relative: 1e-2,
+        absolute: 1e-3,
+    };
 }
 
 /// Asserts that `found` and `expected` have one length and agree element by element.
@@ -31,7 +40,10 @@ where
     for (i, (&a, &b)) in found.iter().zip(expected).enumerate() {
         let (a, b) = (a.into(), b.into());
         let most = tolerance.absolute + tolerance.relative * b.abs();
-        assert!((a - b).abs() <= most, "element {i}: found {a}, expected {b} ± {most}");
+        assert!(
+            (a - b).abs() <= most,
+            "element {i}: found {a}, expected {b} ± {most}"
+        );
     }
 }
 

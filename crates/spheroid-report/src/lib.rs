@@ -1,0 +1,63 @@
+//! A self-contained HTML report of a ranked plate.
+//!
+//! [`Report`] holds plain numbers and text; [`Report::to_html`] turns them into one page and
+//! [`Report::write`] puts it into a file. The page opens offline, holds no script, reads on a phone
+//! and prints. Its content-security policy forbids the browser to fetch anything, and text from the
+//! tables is escaped, so a treatment named `<script>` is shown, never run. Equal reports give equal
+//! bytes.
+//!
+//! What stands in it, in this order; a part without data is left out:
+//!
+//! 1. summary sentences and warnings;
+//! 2. the ranking, as a forest plot with every well and as a table;
+//! 3. a heat map of each plate;
+//! 4. images by treatment and day, untreated first, all with one tone mapping;
+//! 5. the training loss;
+//! 6. predictors and comparisons;
+//! 7. the settings that make it again.
+//!
+//! # Example
+//! ```
+//! use spheroid_core::{Group, PlateFormat};
+//! use spheroid_report::{RankingRow, Report};
+//!
+//! let row = |rank, treatment: &str, group, score| RankingRow {
+//!     rank,
+//!     treatment: treatment.into(),
+//!     group,
+//!     doses: String::new(),
+//!     score,
+//!     interval: None,
+//!     rank_interval: None,
+//!     wells: 3,
+//! };
+//! let report = Report {
+//!     ranking: vec![
+//!         row(1, "cisplatin", Group::SingleDose, 8.5),
+//!         row(2, "untreated", Group::Untreated, 1.2),
+//!     ],
+//!     ..Report::new("Plate 7", "P7", PlateFormat::W96)
+//! };
+//! let html = report.to_html()?;
+//! assert!(html.starts_with("<!DOCTYPE html>") && html.contains("cisplatin"));
+//! # Ok::<(), spheroid_report::ReportError>(())
+//! ```
+//!
+//! # What this crate will not do
+//! It computes no score, rank or interval: it shows those that it is given.
+
+mod axis;
+mod check;
+mod colour;
+mod error;
+mod forest;
+mod group;
+mod loss_curve;
+mod number;
+mod page;
+mod plate_map;
+mod report;
+mod thumbnails;
+
+pub use error::ReportError;
+pub use report::{Comparison, LossPoint, PredictorSkill, RankingRow, Report, Thumbnail, WellScore};

@@ -1,0 +1,4 @@
+//! What holds for whole reports.
+
+mod page;
+mod rejections;

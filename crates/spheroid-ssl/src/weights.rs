@@ -1,0 +1,111 @@
+use std::{io::Write, path::Path};
+
+use burn::{
+    module::Module,
+    store::{ModuleSnapshot, SafetensorsStore},
+    tensor::Device,
+};
+use spheroid_core::{CoreError, atomic};
+
+use crate::{
+    SslError,
+    encoder::{Encoder, EncoderConfig},
+};
+
+const CONFIG: &str = "encoder.json";
+const WEIGHTS: &str = "encoder.safetensors";
+/// No encoder of this crate is near it; a larger file is not one of them.
+const MOST_WEIGHT_BYTES: u64 = 4 << 30;
+
+/// Writes `encoder.safetensors` and `encoder.json` into `folder`, each whole or not at all.
+///
+/// # Errors
+/// When a file cannot be written.
+pub fn save_encoder(
+    folder: &Path,
+    config: &EncoderConfig,
+    encoder: &Encoder,
+) -> Result<(), SslError> {
+    let path = folder.join(WEIGHTS);
+    let wrong = |error: &dyn std::fmt::Display| SslError::Model {
+        path: path.clone(),
+        reason: error.to_string(),
+    };
+    let mut store = SafetensorsStore::from_bytes(None);
+    encoder
+        .valid()
+        .save_into(&mut store)
+        .map_err(|error| wrong(&error))?;
+    let bytes = store.get_bytes().map_err(|error| wrong(&error))?;
+    write_bytes(&path, &bytes)?;
+    write_json(&folder.join(CONFIG), config)
+}
+
+/// Reads what [`save_encoder`] wrote.
+///
+/// # Errors
+/// When a file is missing or unreadable, or the weights are not those of the configuration.
+pub fn load_encoder(folder: &Path, device: &Device) -> Result<(EncoderConfig, Encoder), SslError> {
+    let config: EncoderConfig = read_json(&folder.join(CONFIG))?;
+    let encoder = config.build(0, device)?;
+    let path = folder.join(WEIGHTS);
+    let bytes = read_bytes(&path)?;
+    let wrong = |reason: String| SslError::Model {
+        path: path.clone(),
+        reason,
+    };
+    let mut encoder = encoder;
+    let mut store = SafetensorsStore::from_bytes(Some(bytes));
+    let result = encoder
+        .load_from(&mut store)
+        .map_err(|error| wrong(error.to_string()))?;
+    if !(result.missing.is_empty() && result.errors.is_empty() && result.unused.is_empty()) {
+        return Err(wrong(format!("does not fit {CONFIG} beside it: {result}")));
+    }
+    Ok((config, encoder))
+}
+
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), SslError> {
+    atomic::write_file(path, |out| {
+        out.write_all(bytes).map_err(|source| {
+            CoreError::Io {
+                path: path.to_owned(),
+                action: "write",
+                source,
+            }
+            .into()
+        })
+    })
+}
+
+pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), SslError> {
+    let json = |source| SslError::Json {
+        path: path.to_owned(),
+        source,
+    };
+    write_bytes(path, &serde_json::to_vec_pretty(value).map_err(json)?)
+}
+
+pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, SslError> {
+    serde_json::from_slice(&read_bytes(path)?).map_err(|source| SslError::Json {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, SslError> {
+    let io = |source| SslError::Io {
+        path: path.to_owned(),
+        action: "read",
+        source,
+    };
+    let bytes = std::fs::metadata(path).map_err(io)?.len();
+    if bytes > MOST_WEIGHT_BYTES {
+        let reason = format!("has {bytes} bytes; at most {MOST_WEIGHT_BYTES} are read");
+        return Err(SslError::Model {
+            path: path.to_owned(),
+            reason,
+        });
+    }
+    std::fs::read(path).map_err(io)
+}
