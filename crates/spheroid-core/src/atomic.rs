@@ -20,7 +20,11 @@ pub fn write_file<E: From<CoreError>>(
     write: impl FnOnce(&mut BufWriter<&File>) -> Result<(), E>,
 ) -> Result<(), E> {
     let io = |action| {
-        move |source| CoreError::Io { path: path.to_owned(), action, source }
+        move |source| CoreError::Io {
+            path: path.to_owned(),
+            action,
+            source,
+        }
     };
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -36,7 +40,9 @@ pub fn write_file<E: From<CoreError>>(
     writer.flush().map_err(io("write"))?;
     drop(writer);
     make_readable_by_others(beside.as_file()).map_err(io("set the permissions of"))?;
-    beside.persist(path).map_err(|error| io("rename")(error.error))?;
+    beside
+        .persist(path)
+        .map_err(|error| io("rename")(error.error))?;
     Ok(())
 }
 

@@ -30,7 +30,9 @@ impl Day {
         if days.is_finite() {
             Ok(Self(days + 0.0))
         } else {
-            Err(CoreError::Day { text: days.to_string() })
+            Err(CoreError::Day {
+                text: days.to_string(),
+            })
         }
     }
 
@@ -71,7 +73,9 @@ impl FromStr for Day {
 
     fn from_str(text: &str) -> Result<Self, CoreError> {
         let text = text.trim();
-        let days = text.parse().map_err(|_| CoreError::Day { text: text.to_owned() })?;
+        let days = text.parse().map_err(|_| CoreError::Day {
+            text: text.to_owned(),
+        })?;
         Self::new(days)
     }
 }
@@ -103,12 +107,18 @@ mod tests {
     #[test]
     fn refuses_what_is_not_finite() {
         for text in ["", "seven", "NaN", "inf", "-inf"] {
-            assert!(matches!(text.parse::<Day>(), Err(CoreError::Day { .. })), "{text}");
+            assert!(
+                matches!(text.parse::<Day>(), Err(CoreError::Day { .. })),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn zero_has_one_form() {
-        assert_eq!(Day::new(-0.0).unwrap().cmp(&Day::new(0.0).unwrap()), std::cmp::Ordering::Equal);
+        assert_eq!(
+            Day::new(-0.0).unwrap().cmp(&Day::new(0.0).unwrap()),
+            std::cmp::Ordering::Equal
+        );
     }
 }

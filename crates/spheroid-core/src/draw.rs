@@ -31,8 +31,9 @@ impl DrawKey {
     /// The four numbers are the 256-bit ChaCha key, so no two keys share a stream.
     pub fn rng(self) -> ChaCha8Rng {
         let mut key = [0u8; 32];
-        for (bytes, part) in
-            key.chunks_exact_mut(8).zip([self.seed, self.epoch, self.item, self.view])
+        for (bytes, part) in key
+            .chunks_exact_mut(8)
+            .zip([self.seed, self.epoch, self.item, self.view])
         {
             bytes.copy_from_slice(&part.to_le_bytes());
         }
@@ -48,7 +49,12 @@ mod tests {
 
     #[test]
     fn each_part_of_the_key_changes_the_stream() {
-        let key = DrawKey { seed: 1, epoch: 2, item: 3, view: 4 };
+        let key = DrawKey {
+            seed: 1,
+            epoch: 2,
+            item: 3,
+            view: 4,
+        };
         let others = [
             DrawKey { seed: 0, ..key },
             DrawKey { epoch: 0, ..key },

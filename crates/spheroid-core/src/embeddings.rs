@@ -30,17 +30,26 @@ impl Embeddings {
     /// When the numbers of rows differ, a key occurs twice or a value is NaN or infinite.
     pub fn new(keys: Vec<StackKey>, values: Array2<f32>) -> Result<Self, CoreError> {
         if keys.len() != values.nrows() {
-            return Err(CoreError::EmbeddingRows { ids: keys.len(), rows: values.nrows() });
+            return Err(CoreError::EmbeddingRows {
+                ids: keys.len(),
+                rows: values.nrows(),
+            });
         }
         if let Some(((row, feature), &value)) =
             values.indexed_iter().find(|(_, value)| !value.is_finite())
         {
             let row = keys[row].to_string();
-            return Err(CoreError::EmbeddingNotFinite { row, feature, value });
+            return Err(CoreError::EmbeddingNotFinite {
+                row,
+                feature,
+                value,
+            });
         }
         let mut seen = BTreeSet::new();
         if let Some(key) = keys.iter().find(|key| !seen.insert(*key)) {
-            return Err(CoreError::EmbeddingDuplicate { row: key.to_string() });
+            return Err(CoreError::EmbeddingDuplicate {
+                row: key.to_string(),
+            });
         }
         Ok(Self { keys, values })
     }
@@ -61,7 +70,10 @@ impl Embeddings {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_csv(&self, path: &Path, map: Option<&PlateMap>) -> Result<(), CoreError> {
-        let csv_error = |source| CoreError::Csv { path: path.to_owned(), source };
+        let csv_error = |source| CoreError::Csv {
+            path: path.to_owned(),
+            source,
+        };
         atomic::write_file(path, |out| {
             let mut writer = csv::Writer::from_writer(out);
             let mut header: Vec<String> = KEY_COLUMNS.map(str::to_owned).to_vec();
@@ -71,8 +83,7 @@ impl Embeddings {
             header.extend((0..self.values.ncols()).map(|feature| format!("feature_{feature:04}")));
             writer.write_record(&header).map_err(csv_error)?;
             for (key, values) in self.keys.iter().zip(self.values.axis_iter(Axis(0))) {
-                let mut record =
-                    vec![key.plate.clone(), key.well.to_string(), key.day.to_string()];
+                let mut record = vec![key.plate.clone(), key.well.to_string(), key.day.to_string()];
                 if let Some(map) = map {
                     let treatment = map.treatment_of(&key.plate_well());
                     record.push(treatment.map_or(String::new(), |t| t.name.clone()));
@@ -97,8 +108,11 @@ impl Embeddings {
     /// refuses its content.
     pub fn read_csv(path: &Path) -> Result<Self, CoreError> {
         let table = Table::read(path)?;
-        let [plate, well, day] =
-            [table.required("plate")?, table.required("well")?, table.required("day")?];
+        let [plate, well, day] = [
+            table.required("plate")?,
+            table.required("well")?,
+            table.required("day")?,
+        ];
         let features: Vec<usize> = (0..table.columns().len())
             .filter(|&column| !table.columns()[column].starts_with("Metadata_"))
             .filter(|column| ![plate, well, day].contains(column))
@@ -117,7 +131,10 @@ impl Embeddings {
         }
         if keys.is_empty() || features.is_empty() {
             let reason = format!("has {} rows and {} features", keys.len(), features.len());
-            return Err(CoreError::Table { path: path.to_owned(), reason });
+            return Err(CoreError::Table {
+                path: path.to_owned(),
+                reason,
+            });
         }
         let values = Array2::from_shape_vec((keys.len(), features.len()), values)
             .expect("a row gives one value a feature");
@@ -159,13 +176,19 @@ mod tests {
     #[test]
     fn nan_is_named_by_row_and_feature() {
         let error = Embeddings::new(vec![key("B02", 7.0)], array![[0.0, f32::NAN]]).unwrap_err();
-        assert!(error.to_string().contains("B02 day 7, feature 1 is NaN"), "{error}");
+        assert!(
+            error.to_string().contains("B02 day 7, feature 1 is NaN"),
+            "{error}"
+        );
     }
 
     #[test]
     fn rows_must_fit_and_be_unique() {
         let rows = Embeddings::new(vec![key("B02", 7.0)], array![[0.0], [1.0]]);
-        assert!(matches!(rows, Err(CoreError::EmbeddingRows { ids: 1, rows: 2 })));
+        assert!(matches!(
+            rows,
+            Err(CoreError::EmbeddingRows { ids: 1, rows: 2 })
+        ));
         let twice = Embeddings::new(vec![key("B02", 7.0), key("b2", 7.0)], array![[0.0], [1.0]]);
         assert!(matches!(twice, Err(CoreError::EmbeddingDuplicate { .. })));
     }
@@ -174,11 +197,20 @@ mod tests {
     fn a_table_without_features_or_rows_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("e.csv");
-        for text in ["Metadata_plate,Metadata_Well,Metadata_day\np,B02,7\n", "plate,well,day,f\n"] {
+        for text in [
+            "Metadata_plate,Metadata_Well,Metadata_day\np,B02,7\n",
+            "plate,well,day,f\n",
+        ] {
             std::fs::write(&path, text).unwrap();
-            assert!(matches!(Embeddings::read_csv(&path), Err(CoreError::Table { .. })));
+            assert!(matches!(
+                Embeddings::read_csv(&path),
+                Err(CoreError::Table { .. })
+            ));
         }
         std::fs::write(&path, "plate,well,day,f\np,B02,7,nan\n").unwrap();
-        assert!(matches!(Embeddings::read_csv(&path), Err(CoreError::EmbeddingNotFinite { .. })));
+        assert!(matches!(
+            Embeddings::read_csv(&path),
+            Err(CoreError::EmbeddingNotFinite { .. })
+        ));
     }
 }

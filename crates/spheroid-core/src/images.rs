@@ -22,7 +22,10 @@ pub struct StackKey {
 impl StackKey {
     /// The plate and well, without the day.
     pub fn plate_well(&self) -> PlateWell {
-        PlateWell { plate: self.plate.clone(), well: self.well }
+        PlateWell {
+            plate: self.plate.clone(),
+            well: self.well,
+        }
     }
 }
 
@@ -102,7 +105,10 @@ impl ImageTable {
                 None | Some("") => None,
                 Some(_) => plane.map(|column| row.parse(column)).transpose()?,
             };
-            let file = PlaneFile { path: folder.join(row.filled(file)?), plane };
+            let file = PlaneFile {
+                path: folder.join(row.filled(file)?),
+                plane,
+            };
             add_file(&mut stacks, key, file, || row.extra(&known))
                 .map_err(|reason| row.error(reason))?;
         }
@@ -123,13 +129,21 @@ impl ImageTable {
         pattern: &str,
         format: PlateFormat,
     ) -> Result<(Self, Option<Warning>), CoreError> {
-        let wrong = |path: &Path, reason: String| CoreError::Table { path: path.to_owned(), reason };
+        let wrong = |path: &Path, reason: String| CoreError::Table {
+            path: path.to_owned(),
+            reason,
+        };
         let (below, names) = pattern.rsplit_once('/').unwrap_or(("", pattern));
         let folder = folder.join(below);
         let pattern = NamePattern::parse(names).map_err(|reason| wrong(&folder, reason))?;
-        let folder_name =
-            folder.file_name().map_or("plate".into(), |name| name.to_string_lossy().into_owned());
-        let io = |source| CoreError::Io { path: folder.clone(), action: "list", source };
+        let folder_name = folder
+            .file_name()
+            .map_or("plate".into(), |name| name.to_string_lossy().into_owned());
+        let io = |source| CoreError::Io {
+            path: folder.clone(),
+            action: "list",
+            source,
+        };
 
         let mut paths = Vec::new();
         for entry in std::fs::read_dir(&folder).map_err(io)? {
@@ -143,7 +157,11 @@ impl ImageTable {
         let mut stacks = BTreeMap::new();
         let mut unmatched = Vec::new();
         for path in paths {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
             let Some(found) = pattern.match_name(&name) else {
                 unmatched.push(name);
                 continue;
@@ -152,13 +170,23 @@ impl ImageTable {
                 return Err(wrong(&path, outside(found.well, format)));
             }
             let plate = found.plate.unwrap_or_else(|| folder_name.clone());
-            let key = StackKey { plate, well: found.well, day: found.day };
-            let file = PlaneFile { path: path.clone(), plane: found.plane };
+            let key = StackKey {
+                plate,
+                well: found.well,
+                day: found.day,
+            };
+            let file = PlaneFile {
+                path: path.clone(),
+                plane: found.plane,
+            };
             add_file(&mut stacks, key, file, BTreeMap::new)
                 .map_err(|reason| wrong(&path, reason))?;
         }
         let table = Self::from_map(stacks, &folder)?;
-        Ok((table, Warning::about("file name does not match the pattern; left out", unmatched)))
+        Ok((
+            table,
+            Warning::about("file name does not match the pattern; left out", unmatched),
+        ))
     }
 
     fn from_map(
@@ -167,7 +195,10 @@ impl ImageTable {
     ) -> Result<Self, CoreError> {
         if stacks.is_empty() {
             let reason = "lists no image".to_owned();
-            return Err(CoreError::Table { path: path.to_owned(), reason });
+            return Err(CoreError::Table {
+                path: path.to_owned(),
+                reason,
+            });
         }
         let stacks = stacks
             .into_iter()
@@ -200,12 +231,17 @@ fn add_file(
 ) -> Result<(), String> {
     let name = key.to_string();
     let (files, _) = stacks.entry(key).or_insert_with(|| (Vec::new(), extra()));
-    if let Some(other) = files.iter().find(|other| {
-        other.plane.is_none() || file.plane.is_none() || other.plane == file.plane
-    }) {
-        let plane = file.plane.map_or(String::new(), |plane| format!(" plane {plane}"));
+    if let Some(other) = files
+        .iter()
+        .find(|other| other.plane.is_none() || file.plane.is_none() || other.plane == file.plane)
+    {
+        let plane = file
+            .plane
+            .map_or(String::new(), |plane| format!(" plane {plane}"));
         let (a, b) = (other.path.display(), file.path.display());
-        return Err(format!("{name}{plane} occurs twice: {a} and {b}; keep one of them"));
+        return Err(format!(
+            "{name}{plane} occurs twice: {a} and {b}; keep one of them"
+        ));
     }
     files.push(file);
     Ok(())
@@ -214,7 +250,10 @@ fn add_file(
 pub(crate) fn outside(well: WellId, format: PlateFormat) -> String {
     let last = WellId::new(format.rows() - 1, format.columns() - 1)
         .expect("a format's last well is a well");
-    format!("well {well} lies outside a plate of {} wells (A01 to {last})", format.wells())
+    format!(
+        "well {well} lies outside a plate of {} wells (A01 to {last})",
+        format.wells()
+    )
 }
 
 /// A file name with fields, such as `{plate}_{well}_d{day}.tif`.
@@ -275,7 +314,10 @@ impl NamePattern {
             } else if !parts.is_empty() {
                 return Err(format!("pattern `{pattern}` has two fields side by side"));
             }
-            if parts.iter().any(|part| matches!(part, Part::Field(f) if *f == field)) {
+            if parts
+                .iter()
+                .any(|part| matches!(part, Part::Field(f) if *f == field))
+            {
                 return Err(format!("pattern `{pattern}` has {{{name}}} twice"));
             }
             parts.push(Part::Field(field));
@@ -284,7 +326,11 @@ impl NamePattern {
         if !rest.is_empty() {
             parts.push(Part::Literal(rest.to_owned()));
         }
-        let has = |field| parts.iter().any(|part| matches!(part, Part::Field(f) if *f == field));
+        let has = |field| {
+            parts
+                .iter()
+                .any(|part| matches!(part, Part::Field(f) if *f == field))
+        };
         if has(Field::Well) && has(Field::Day) {
             Ok(Self { parts })
         } else {
@@ -294,7 +340,12 @@ impl NamePattern {
 
     fn match_name(&self, name: &str) -> Option<Matched> {
         let found = match_parts(&self.parts, name)?;
-        Some(Matched { plate: found.plate, well: found.well?, day: found.day?, plane: found.plane })
+        Some(Matched {
+            plate: found.plate,
+            well: found.well?,
+            day: found.day?,
+            plane: found.plane,
+        })
     }
 }
 
@@ -303,8 +354,11 @@ fn match_parts(parts: &[Part], name: &str) -> Option<Found> {
     match parts {
         [] => name.is_empty().then(Found::default),
         [Part::Literal(literal), rest @ ..] => match_parts(rest, name.strip_prefix(literal)?),
-        [Part::Field(field), rest @ ..] => {
-            name.char_indices().map(|(at, c)| at + c.len_utf8()).rev().find_map(|end| {
+        [Part::Field(field), rest @ ..] => name
+            .char_indices()
+            .map(|(at, c)| at + c.len_utf8())
+            .rev()
+            .find_map(|end| {
                 let text = &name[..end];
                 let mut well = None;
                 let mut day = None;
@@ -317,13 +371,14 @@ fn match_parts(parts: &[Part], name: &str) -> Option<Found> {
                 }
                 let found = match_parts(rest, &name[end..])?;
                 Some(Found {
-                    plate: (*field == Field::Plate).then(|| text.to_owned()).or(found.plate),
+                    plate: (*field == Field::Plate)
+                        .then(|| text.to_owned())
+                        .or(found.plate),
                     well: well.or(found.well),
                     day: day.or(found.day),
                     plane: plane.or(found.plane),
                 })
-            })
-        }
+            }),
     }
 }
 
@@ -349,7 +404,8 @@ mod tests {
 
     #[test]
     fn a_row_is_a_stack() {
-        let table = read("path,plate,well,day,operator\nb.tif,p,b2,10,Ada\na.tif,p,B02,7,\n").unwrap();
+        let table =
+            read("path,plate,well,day,operator\nb.tif,p,b2,10,Ada\na.tif,p,B02,7,\n").unwrap();
         let stacks = table.stacks();
         assert_eq!(stacks.len(), 2);
         assert_eq!(stacks[0].key.to_string(), "p B02 day 7");
@@ -370,20 +426,35 @@ mod tests {
             .iter()
             .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
             .collect();
-        assert_eq!((table.stacks().len(), names), (1, vec!["a.tif".into(), "b.tif".into(), "c.tif".into()]));
+        assert_eq!(
+            (table.stacks().len(), names),
+            (1, vec!["a.tif".into(), "b.tif".into(), "c.tif".into()])
+        );
     }
 
     #[test]
     fn a_byte_order_mark_does_no_harm() {
-        assert_eq!(read("\u{feff}path,plate,well,day\na.tif,p,B02,7\n").unwrap().stacks().len(), 1);
+        assert_eq!(
+            read("\u{feff}path,plate,well,day\na.tif,p,B02,7\n")
+                .unwrap()
+                .stacks()
+                .len(),
+            1
+        );
     }
 
     #[test]
     fn wrong_rows_are_named() {
         let head = "path,plate,well,day\n";
         for (rows, expected) in [
-            ("a.tif,p,B02,7\nb.tif,p,b2,7\n", "row 3: p B02 day 7 occurs twice"),
-            ("a.tif,p,H13,7\n", "row 2: well H13 lies outside a plate of 96 wells (A01 to H12)"),
+            (
+                "a.tif,p,B02,7\nb.tif,p,b2,7\n",
+                "row 3: p B02 day 7 occurs twice",
+            ),
+            (
+                "a.tif,p,H13,7\n",
+                "row 2: well H13 lies outside a plate of 96 wells (A01 to H12)",
+            ),
             ("a.tif,p,2B,7\n", "row 2: `2B` is not a well"),
             ("a.tif,p,B02,soon\n", "row 2: `soon` is not a day"),
             (",p,B02,7\n", "row 2: `path` is empty"),
@@ -406,8 +477,14 @@ mod tests {
             read("path,plate,day\n"),
             Err(CoreError::MissingColumn { column: "well", .. })
         ));
-        assert!(matches!(read("path,plate,well,day\n"), Err(CoreError::Table { .. })));
-        assert!(matches!(read("path,plate,well,day\na,b\n"), Err(CoreError::Csv { .. })));
+        assert!(matches!(
+            read("path,plate,well,day\n"),
+            Err(CoreError::Table { .. })
+        ));
+        assert!(matches!(
+            read("path,plate,well,day\na,b\n"),
+            Err(CoreError::Csv { .. })
+        ));
         let missing = ImageTable::read_csv(Path::new("no/such/images.csv"), W96);
         assert!(matches!(missing, Err(CoreError::Io { .. })));
         let folder = tempfile::tempdir().unwrap();
@@ -430,15 +507,22 @@ mod tests {
             "{plate}_{well}_d{day}.tif",
         )
         .unwrap();
-        let keys: Vec<_> = table.stacks().iter().map(|stack| stack.key.to_string()).collect();
+        let keys: Vec<_> = table
+            .stacks()
+            .iter()
+            .map(|stack| stack.key.to_string())
+            .collect();
         assert_eq!(keys, ["plate_1 B02 day 7", "plate_1 B02 day 7.5"]);
         assert_eq!(warning.unwrap().items, ["notes.txt"]);
     }
 
     #[test]
     fn a_pattern_may_split_planes() {
-        let (table, warning) =
-            names(&["B2-z1-d7.tif", "B2-z0-d7.tif"], "{well}-z{plane}-d{day}.tif").unwrap();
+        let (table, warning) = names(
+            &["B2-z1-d7.tif", "B2-z0-d7.tif"],
+            "{well}-z{plane}-d{day}.tif",
+        )
+        .unwrap();
         assert_eq!(table.stacks().len(), 1);
         assert!(table.stacks()[0].paths()[0].ends_with("B2-z0-d7.tif"));
         assert_eq!(warning, None);
@@ -446,8 +530,17 @@ mod tests {
 
     #[test]
     fn wrong_patterns_are_refused() {
-        for pattern in ["{well}.tif", "{well}{day}.tif", "{well}_{hour}.tif", "{well}_{day", "{well}_{well}_{day}"] {
-            assert!(matches!(names(&["B02_7.tif"], pattern), Err(CoreError::Table { .. })), "{pattern}");
+        for pattern in [
+            "{well}.tif",
+            "{well}{day}.tif",
+            "{well}_{hour}.tif",
+            "{well}_{day",
+            "{well}_{well}_{day}",
+        ] {
+            assert!(
+                matches!(names(&["B02_7.tif"], pattern), Err(CoreError::Table { .. })),
+                "{pattern}"
+            );
         }
         assert!(names(&["B02_7.tif"], "x{well}_{day}.tif").is_err());
         assert!(names(&["H13_7.tif"], "{well}_{day}.tif").is_err());

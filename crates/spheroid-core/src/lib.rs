@@ -30,9 +30,7 @@ pub use error::CoreError;
 pub use images::{ImageTable, PlaneFile, StackEntry, StackKey};
 pub use param::{ParamError, at_least, fraction, non_negative, positive};
 pub use plate_map::{PlateMap, PlateWell, WellRecord};
-pub use traits::{
-    Augment, Direction, Discrepancy, Embed, Fit, Forecast, RankMetric, StackSource,
-};
+pub use traits::{Augment, Direction, Discrepancy, Embed, Fit, Forecast, RankMetric, StackSource};
 pub use treatment::{Dose, Group, Treatment};
 pub use warning::Warning;
 pub use well::{PlateFormat, WellId};

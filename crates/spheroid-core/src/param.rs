@@ -18,7 +18,11 @@ pub struct ParamError {
 impl ParamError {
     /// An error for `param`, which was `got` where `rule` holds.
     pub fn new(param: &'static str, got: impl ToString, rule: &'static str) -> Self {
-        Self { param, got: got.to_string(), rule }
+        Self {
+            param,
+            got: got.to_string(),
+            rule,
+        }
     }
 }
 
@@ -68,7 +72,11 @@ pub fn at_least(
     least: usize,
     rule: &'static str,
 ) -> Result<usize, ParamError> {
-    if value >= least { Ok(value) } else { Err(ParamError::new(param, value, rule)) }
+    if value >= least {
+        Ok(value)
+    } else {
+        Err(ParamError::new(param, value, rule))
+    }
 }
 
 #[cfg(test)]
@@ -86,7 +94,10 @@ mod tests {
     #[test]
     fn the_message_names_setting_value_and_rule() {
         let error = positive("temperature", -1.0).unwrap_err();
-        assert_eq!(error.to_string(), "`temperature` must be finite and > 0, got -1");
+        assert_eq!(
+            error.to_string(),
+            "`temperature` must be finite and > 0, got -1"
+        );
         let error = at_least("epochs", 0, 1, "at least 1").unwrap_err();
         assert_eq!(error.to_string(), "`epochs` must be at least 1, got 0");
     }

@@ -55,7 +55,10 @@ impl PlateMap {
     /// # Errors
     /// As [`read_csv`](Self::read_csv) and [`read_wellmap`](Self::read_wellmap).
     pub fn read(path: &Path, format: PlateFormat) -> Result<Self, CoreError> {
-        if path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("toml")) {
+        if path
+            .extension()
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("toml"))
+        {
             Self::read_wellmap(path, format)
         } else {
             Self::read_csv(path, format)
@@ -97,7 +100,10 @@ impl PlateMap {
                 }),
             };
             let map_row = MapRow {
-                well: PlateWell { plate: row.filled(plate)?.to_owned(), well: row.parse(well)? },
+                well: PlateWell {
+                    plate: row.filled(plate)?.to_owned(),
+                    well: row.parse(well)?,
+                },
                 group: row.parse(group)?,
                 treatment: row.text(treatment).to_owned(),
                 dose,
@@ -121,9 +127,10 @@ impl PlateMap {
     pub fn read_wellmap(path: &Path, format: PlateFormat) -> Result<Self, CoreError> {
         let mut builder = MapBuilder::new(format);
         for row in wellmap::read(path, format)? {
-            builder
-                .add(row)
-                .map_err(|reason| CoreError::Table { path: path.to_owned(), reason })?;
+            builder.add(row).map_err(|reason| CoreError::Table {
+                path: path.to_owned(),
+                reason,
+            })?;
         }
         builder.finish(path)
     }
@@ -152,7 +159,10 @@ impl PlateMap {
                         dose,
                         extra: BTreeMap::new(),
                     })
-                    .map_err(|reason| CoreError::Table { path: path.to_owned(), reason })?;
+                    .map_err(|reason| CoreError::Table {
+                        path: path.to_owned(),
+                        reason,
+                    })?;
             }
         }
         builder.finish(path)
@@ -164,7 +174,10 @@ impl PlateMap {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_csv(&self, path: &Path) -> Result<(), CoreError> {
-        let csv_error = |source| CoreError::Csv { path: path.to_owned(), source };
+        let csv_error = |source| CoreError::Csv {
+            path: path.to_owned(),
+            source,
+        };
         atomic::write_file(path, |out| {
             let mut writer = csv::Writer::from_writer(out);
             writer
@@ -190,14 +203,20 @@ impl PlateMap {
                     .doses
                     .iter()
                     .map(|dose| {
-                        [dose.drug.clone(), dose.concentration.to_string(), dose.unit.clone()]
+                        [
+                            dose.drug.clone(),
+                            dose.concentration.to_string(),
+                            dose.unit.clone(),
+                        ]
                     })
                     .collect();
                 if doses.is_empty() {
                     doses.push(Default::default());
                 }
                 for dose in doses {
-                    writer.write_record(start.iter().chain(&dose)).map_err(csv_error)?;
+                    writer
+                        .write_record(start.iter().chain(&dose))
+                        .map_err(csv_error)?;
                 }
             }
             writer.flush().map_err(|source| CoreError::Io {
@@ -220,7 +239,9 @@ impl PlateMap {
 
     /// The treatment of a well, `None` for a well that the map does not have.
     pub fn treatment_of(&self, well: &PlateWell) -> Option<&Treatment> {
-        self.wells.get(well).map(|record| &self.treatments[&record.treatment])
+        self.wells
+            .get(well)
+            .map(|record| &self.treatments[&record.treatment])
     }
 }
 
@@ -232,11 +253,20 @@ struct MapBuilder {
 
 impl MapBuilder {
     fn new(format: PlateFormat) -> Self {
-        Self { format, wells: BTreeMap::new() }
+        Self {
+            format,
+            wells: BTreeMap::new(),
+        }
     }
 
     fn add(&mut self, row: MapRow) -> Result<(), String> {
-        let MapRow { well, group, treatment, dose, extra } = row;
+        let MapRow {
+            well,
+            group,
+            treatment,
+            dose,
+            extra,
+        } = row;
         if !self.format.contains(well.well) {
             return Err(outside(well.well, self.format));
         }
@@ -254,18 +284,26 @@ impl MapBuilder {
             }
             (Some(dose), _) if !(dose.concentration.is_finite() && dose.concentration >= 0.0) => {
                 let concentration = dose.concentration;
-                return Err(format!("concentration {concentration} must be finite and >= 0"));
+                return Err(format!(
+                    "concentration {concentration} must be finite and >= 0"
+                ));
             }
             _ => {}
         }
         let Some((known, _)) = self.wells.get_mut(&well) else {
-            let treatment = Treatment { name, group, doses: dose.into_iter().collect() };
+            let treatment = Treatment {
+                name,
+                group,
+                doses: dose.into_iter().collect(),
+            };
             self.wells.insert(well, (treatment, extra));
             return Ok(());
         };
         if known.name != name || known.group != group {
             let (a, b) = (&known.name, known.group);
-            return Err(format!("{well} is `{name}` ({group}) here and `{a}` ({b}) above"));
+            return Err(format!(
+                "{well} is `{name}` ({group}) here and `{a}` ({b}) above"
+            ));
         }
         match dose {
             Some(dose) if known.doses.iter().all(|other| other.drug != dose.drug) => {
@@ -278,7 +316,12 @@ impl MapBuilder {
     }
 
     fn finish(self, path: &Path) -> Result<PlateMap, CoreError> {
-        let refuse = |reason| Err(CoreError::Table { path: path.to_owned(), reason });
+        let refuse = |reason| {
+            Err(CoreError::Table {
+                path: path.to_owned(),
+                reason,
+            })
+        };
         if self.wells.is_empty() {
             return refuse("describes no well".to_owned());
         }
@@ -299,7 +342,13 @@ impl MapBuilder {
                     treatments.insert(name.clone(), treatment);
                 }
             }
-            wells.insert(well, WellRecord { treatment: name, extra });
+            wells.insert(
+                well,
+                WellRecord {
+                    treatment: name,
+                    extra,
+                },
+            );
         }
         Ok(PlateMap { wells, treatments })
     }
@@ -319,7 +368,10 @@ mod tests {
     }
 
     fn well(name: &str) -> PlateWell {
-        PlateWell { plate: "p".into(), well: name.parse().unwrap() }
+        PlateWell {
+            plate: "p".into(),
+            well: name.parse().unwrap(),
+        }
     }
 
     #[test]
@@ -329,7 +381,11 @@ mod tests {
         )
         .unwrap();
         let mix = map.treatment_of(&well("B03")).unwrap();
-        let drugs: Vec<_> = mix.doses.iter().map(|d| (d.drug.as_str(), d.concentration)).collect();
+        let drugs: Vec<_> = mix
+            .doses
+            .iter()
+            .map(|d| (d.drug.as_str(), d.concentration))
+            .collect();
         assert_eq!(drugs, [("X", 0.5), ("Y", 2.0)]);
         assert_eq!(map.treatment_of(&well("B02")).unwrap().name, "untreated");
         assert_eq!(map.wells()[&well("B02")].extra["site"], "left");
@@ -353,18 +409,39 @@ mod tests {
         for (rows, expected) in [
             ("p,B02,control,,,,", "group `control` is unknown"),
             ("p,B02,untreated,,X,1,uM", "p B02 is untreated but got X"),
-            ("p,B02,single_dose,d,,,", "p B02 is single_dose but no drug is given"),
+            (
+                "p,B02,single_dose,d,,,",
+                "p B02 is single_dose but no drug is given",
+            ),
             ("p,B02,single_dose,,X,1,uM", "its treatment has no name"),
             ("p,B02,single_dose,d,X,much,uM", "invalid float"),
             ("p,B02,single_dose,d,X,-1,uM", "must be finite and >= 0"),
             ("p,B02,single_dose,d,X,NaN,uM", "must be finite and >= 0"),
             ("p,B02,single_dose,d,X,1,", "`unit` is empty"),
-            ("p,B02,single_dose,d,,1,uM", "a concentration without a drug"),
-            ("p,H13,untreated,,,,", "well H13 lies outside a plate of 96 wells"),
-            ("p,B02,untreated,,,,\np,b2,untreated,,,,", "row 3: p B02 occurs twice"),
-            ("p,B02,single_dose,d,X,1,uM\np,B02,single_dose,d,X,2,uM", "p B02 gets X twice"),
-            ("p,B02,single_dose,d,X,1,uM\np,B02,single_dose,e,Y,2,uM", "`e` (single_dose) here"),
-            ("p,B02,single_dose,d,X,1,uM\np,B03,single_dose,d,X,2,uM", "other doses in p B03"),
+            (
+                "p,B02,single_dose,d,,1,uM",
+                "a concentration without a drug",
+            ),
+            (
+                "p,H13,untreated,,,,",
+                "well H13 lies outside a plate of 96 wells",
+            ),
+            (
+                "p,B02,untreated,,,,\np,b2,untreated,,,,",
+                "row 3: p B02 occurs twice",
+            ),
+            (
+                "p,B02,single_dose,d,X,1,uM\np,B02,single_dose,d,X,2,uM",
+                "p B02 gets X twice",
+            ),
+            (
+                "p,B02,single_dose,d,X,1,uM\np,B02,single_dose,e,Y,2,uM",
+                "`e` (single_dose) here",
+            ),
+            (
+                "p,B02,single_dose,d,X,1,uM\np,B03,single_dose,d,X,2,uM",
+                "other doses in p B03",
+            ),
             ("", "describes no well"),
         ] {
             let error = read(&format!("\n{rows}\n")).unwrap_err().to_string();

@@ -14,22 +14,35 @@ pub(crate) struct Table<'a> {
 
 impl<'a> Table<'a> {
     pub(crate) fn read(path: &'a Path) -> Result<Self, CoreError> {
-        let csv_error = |source: csv::Error| CoreError::Csv { path: path.to_owned(), source };
-        let mut reader =
-            csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(open_limited(path)?);
+        let csv_error = |source: csv::Error| CoreError::Csv {
+            path: path.to_owned(),
+            source,
+        };
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(open_limited(path)?);
         let columns = reader
             .headers()
             .map_err(csv_error)?
             .iter()
             .map(|name| name.trim_start_matches('\u{feff}').to_owned())
             .collect();
-        let records = reader.records().collect::<Result<Vec<_>, _>>().map_err(csv_error)?;
-        Ok(Self { path, columns, records })
+        let records = reader
+            .records()
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(csv_error)?;
+        Ok(Self {
+            path,
+            columns,
+            records,
+        })
     }
 
     /// Position of a column by its name, with or without prefix.
     pub(crate) fn column(&self, name: &str) -> Option<usize> {
-        self.columns.iter().position(|column| plain_name(column).eq_ignore_ascii_case(name))
+        self.columns
+            .iter()
+            .position(|column| plain_name(column).eq_ignore_ascii_case(name))
     }
 
     pub(crate) fn required(&self, name: &'static str) -> Result<usize, CoreError> {
@@ -45,7 +58,10 @@ impl<'a> Table<'a> {
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.records.iter().map(move |record| Row { table: self, record })
+        self.records.iter().map(move |record| Row {
+            table: self,
+            record,
+        })
     }
 }
 
@@ -73,7 +89,9 @@ impl<'a> Row<'a> {
     where
         T: std::str::FromStr<Err: std::fmt::Display>,
     {
-        self.filled(column)?.parse().map_err(|error: T::Err| self.error(error.to_string()))
+        self.filled(column)?
+            .parse()
+            .map_err(|error: T::Err| self.error(error.to_string()))
     }
 
     /// The columns other than `known`, by name; empty values are left out.
@@ -90,15 +108,27 @@ impl<'a> Row<'a> {
 
     pub(crate) fn error(&self, reason: String) -> CoreError {
         let row = self.record.position().map_or(0, csv::Position::line);
-        CoreError::Row { path: self.table.path.to_owned(), row, reason }
+        CoreError::Row {
+            path: self.table.path.to_owned(),
+            row,
+            reason,
+        }
     }
 }
 
 /// Opens a file that is going to be held in memory as a whole.
 pub(crate) fn open_limited(path: &Path) -> Result<File, CoreError> {
-    let io = |source| CoreError::Io { path: path.to_owned(), action: "open", source };
-    let refuse =
-        |reason: String| Err(CoreError::Table { path: path.to_owned(), reason });
+    let io = |source| CoreError::Io {
+        path: path.to_owned(),
+        action: "open",
+        source,
+    };
+    let refuse = |reason: String| {
+        Err(CoreError::Table {
+            path: path.to_owned(),
+            reason,
+        })
+    };
     let file = File::open(path).map_err(io)?;
     let about = file.metadata().map_err(io)?;
     if about.is_dir() {

@@ -40,9 +40,7 @@ impl FromStr for Group {
             .into_iter()
             .find(|group| group.name().eq_ignore_ascii_case(text.trim()))
             .ok_or_else(|| {
-                format!(
-                    "group `{text}` is unknown: write untreated, single_dose or drug_screened"
-                )
+                format!("group `{text}` is unknown: write untreated, single_dose or drug_screened")
             })
     }
 }

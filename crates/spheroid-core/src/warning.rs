@@ -14,7 +14,10 @@ pub struct Warning {
 impl Warning {
     /// A warning about `items`, or none when there are none.
     pub fn about(what: impl Into<String>, items: Vec<String>) -> Option<Self> {
-        (!items.is_empty()).then(|| Self { what: what.into(), items })
+        (!items.is_empty()).then(|| Self {
+            what: what.into(),
+            items,
+        })
     }
 }
 

@@ -31,8 +31,10 @@ impl WellId {
 
     /// The well at `row` and `column`, both from 0; `None` beyond a 1536-well plate.
     pub fn new(row: usize, column: usize) -> Option<Self> {
-        (row < Self::MAX_ROWS && column < Self::MAX_COLUMNS)
-            .then_some(Self { row: row as u8, column: column as u8 })
+        (row < Self::MAX_ROWS && column < Self::MAX_COLUMNS).then_some(Self {
+            row: row as u8,
+            column: column as u8,
+        })
     }
 
     /// Row, from 0 for A.
@@ -66,8 +68,12 @@ impl FromStr for WellId {
 
     fn from_str(text: &str) -> Result<Self, CoreError> {
         let text = text.trim();
-        let wrong = || CoreError::WellName { text: text.to_owned() };
-        let digits = text.find(|c: char| !c.is_ascii_alphabetic()).ok_or_else(wrong)?;
+        let wrong = || CoreError::WellName {
+            text: text.to_owned(),
+        };
+        let digits = text
+            .find(|c: char| !c.is_ascii_alphabetic())
+            .ok_or_else(wrong)?;
         let (letters, number) = text.split_at(digits);
         let row = match letters.to_ascii_uppercase().as_bytes() {
             [a] => usize::from(a - b'A'),
@@ -78,7 +84,10 @@ impl FromStr for WellId {
             return Err(wrong());
         }
         let column: usize = number.parse().map_err(|_| wrong())?;
-        column.checked_sub(1).and_then(|column| Self::new(row, column)).ok_or_else(wrong)
+        column
+            .checked_sub(1)
+            .and_then(|column| Self::new(row, column))
+            .ok_or_else(wrong)
     }
 }
 
@@ -118,8 +127,15 @@ pub enum PlateFormat {
 
 impl PlateFormat {
     /// Every format, smallest first.
-    pub const ALL: [Self; 7] =
-        [Self::W6, Self::W12, Self::W24, Self::W48, Self::W96, Self::W384, Self::W1536];
+    pub const ALL: [Self; 7] = [
+        Self::W6,
+        Self::W12,
+        Self::W24,
+        Self::W48,
+        Self::W96,
+        Self::W384,
+        Self::W1536,
+    ];
 
     /// Number of rows.
     pub const fn rows(self) -> usize {
@@ -185,9 +201,9 @@ impl PlateFormat {
 
     /// The smallest format that has all of `wells`.
     pub fn smallest_for(wells: impl IntoIterator<Item = WellId>) -> Self {
-        let (rows, columns) = wells
-            .into_iter()
-            .fold((0, 0), |(r, c), well| (r.max(well.row() + 1), c.max(well.column() + 1)));
+        let (rows, columns) = wells.into_iter().fold((0, 0), |(r, c), well| {
+            (r.max(well.row() + 1), c.max(well.column() + 1))
+        });
         Self::ALL
             .into_iter()
             .find(|format| format.rows() >= rows && format.columns() >= columns)
@@ -220,23 +236,40 @@ mod tests {
 
     #[test]
     fn spellings_of_one_well_are_equal() {
-        let wells: Vec<WellId> =
-            ["B2", "b02", "B02", " b2 "].iter().map(|t| t.parse().unwrap()).collect();
-        assert!(wells.iter().all(|well| well.to_string() == "B02" && *well == wells[0]));
+        let wells: Vec<WellId> = ["B2", "b02", "B02", " b2 "]
+            .iter()
+            .map(|t| t.parse().unwrap())
+            .collect();
+        assert!(
+            wells
+                .iter()
+                .all(|well| well.to_string() == "B02" && *well == wells[0])
+        );
         assert_eq!("aa1".parse::<WellId>().unwrap().to_string(), "AA01");
-        assert_eq!("AF48".parse::<WellId>().unwrap(), WellId::new(31, 47).unwrap());
+        assert_eq!(
+            "AF48".parse::<WellId>().unwrap(),
+            WellId::new(31, 47).unwrap()
+        );
     }
 
     #[test]
     fn refuses_what_names_no_well() {
-        for text in ["", "B", "2", "B0", "B00", "BB2", "A49", "AG01", "B-2", "B2x", "É2", "B0002"] {
-            assert!(matches!(text.parse::<WellId>(), Err(CoreError::WellName { .. })), "{text}");
+        for text in [
+            "", "B", "2", "B0", "B00", "BB2", "A49", "AG01", "B-2", "B2x", "É2", "B0002",
+        ] {
+            assert!(
+                matches!(text.parse::<WellId>(), Err(CoreError::WellName { .. })),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn ninety_six_wells_have_sixty_inner_ones() {
-        let inner: Vec<_> = PlateFormat::W96.inner_wells().map(|w| w.to_string()).collect();
+        let inner: Vec<_> = PlateFormat::W96
+            .inner_wells()
+            .map(|w| w.to_string())
+            .collect();
         assert_eq!(inner.len(), 60);
         assert_eq!((inner[0].as_str(), inner[59].as_str()), ("B02", "G11"));
     }
@@ -255,7 +288,10 @@ mod tests {
     fn smallest_format_holds_the_farthest_well() {
         let well = |text: &str| text.parse::<WellId>().unwrap();
         assert_eq!(PlateFormat::smallest_for([]), PlateFormat::W6);
-        assert_eq!(PlateFormat::smallest_for([well("B02"), well("G11")]), PlateFormat::W96);
+        assert_eq!(
+            PlateFormat::smallest_for([well("B02"), well("G11")]),
+            PlateFormat::W96
+        );
         assert_eq!(PlateFormat::smallest_for([well("A13")]), PlateFormat::W384);
     }
 

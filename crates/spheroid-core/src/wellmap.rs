@@ -21,16 +21,22 @@ const LAYOUT: [&str; 6] = ["well", "block", "row", "col", "expt", "plate"];
 
 /// Reads the wells of a layout as rows of a plate map.
 pub(crate) fn read(path: &Path, format: PlateFormat) -> Result<Vec<MapRow>, CoreError> {
-    let wrong = |reason: String| CoreError::Table { path: path.to_owned(), reason };
-    let mut text = String::new();
-    open_limited(path)?.read_to_string(&mut text).map_err(|source| CoreError::Io {
+    let wrong = |reason: String| CoreError::Table {
         path: path.to_owned(),
-        action: "read",
-        source,
+        reason,
+    };
+    let mut text = String::new();
+    open_limited(path)?
+        .read_to_string(&mut text)
+        .map_err(|source| CoreError::Io {
+            path: path.to_owned(),
+            action: "read",
+            source,
+        })?;
+    let layout: Table = text.parse().map_err(|source| CoreError::Toml {
+        path: path.to_owned(),
+        source: Box::new(source),
     })?;
-    let layout: Table = text
-        .parse()
-        .map_err(|source| CoreError::Toml { path: path.to_owned(), source: Box::new(source) })?;
     refuse_unsupported(&layout).map_err(wrong)?;
 
     let mut rows = Vec::new();
@@ -41,13 +47,18 @@ pub(crate) fn read(path: &Path, format: PlateFormat) -> Result<Vec<MapRow>, Core
                 .zip(usize::try_from(column).ok())
                 .and_then(|(row, column)| WellId::new(row, column))
                 .ok_or_else(|| format!("row {row}, column {column} is no well"))?;
-            let well = PlateWell { plate: plate.to_owned(), well };
+            let well = PlateWell {
+                plate: plate.to_owned(),
+                well,
+            };
             rows.extend(map_rows(&well, &attributes).map_err(|e| format!("{well}: {e}"))?);
         }
         Ok(())
     };
     if let Some(plates) = layout.get("plate") {
-        let plates = plates.as_table().ok_or_else(|| wrong("[plate] is no table".into()))?;
+        let plates = plates
+            .as_table()
+            .ok_or_else(|| wrong("[plate] is no table".into()))?;
         for (name, own) in plates {
             let own = own
                 .as_table()
@@ -64,13 +75,17 @@ pub(crate) fn read(path: &Path, format: PlateFormat) -> Result<Vec<MapRow>, Core
 fn refuse_unsupported(layout: &Table) -> Result<(), String> {
     for key in ["irow", "icol"] {
         if layout.contains_key(key) {
-            return Err(format!("[{key}] is not supported: write the wells as [block] or [well]"));
+            return Err(format!(
+                "[{key}] is not supported: write the wells as [block] or [well]"
+            ));
         }
     }
     let meta = layout.get("meta").and_then(Value::as_table);
     for key in ["include", "concat"] {
         if meta.is_some_and(|meta| meta.contains_key(key)) {
-            return Err(format!("`meta.{key}` is not supported: put the layout into one file"));
+            return Err(format!(
+                "`meta.{key}` is not supported: put the layout into one file"
+            ));
         }
     }
     Ok(())
@@ -82,8 +97,10 @@ fn plate_layout(own: &Table, shared: &Table) -> Result<Table, String> {
         return Err("[expt] cannot stand within [plate]".to_owned());
     }
     refuse_unsupported(own)?;
-    let (mut layout, attributes): (Table, Table) =
-        own.clone().into_iter().partition(|(key, _)| LAYOUT.contains(&key.as_str()));
+    let (mut layout, attributes): (Table, Table) = own
+        .clone()
+        .into_iter()
+        .partition(|(key, _)| LAYOUT.contains(&key.as_str()));
     layout.insert("expt".to_owned(), Value::Table(attributes));
     fill(&mut layout, shared);
     layout.remove("plate");
@@ -135,8 +152,18 @@ fn wells(layout: &Table, format: PlateFormat) -> Result<BTreeMap<Index, Table>, 
 
     let rows = lines(layout, "row", row_index, format.rows())?;
     let columns = lines(layout, "col", column_index, format.columns())?;
-    let used_rows = span(wells.keys().map(|index| index.0).chain(rows.keys().copied()));
-    let used_columns = span(wells.keys().map(|index| index.1).chain(columns.keys().copied()));
+    let used_rows = span(
+        wells
+            .keys()
+            .map(|index| index.0)
+            .chain(rows.keys().copied()),
+    );
+    let used_columns = span(
+        wells
+            .keys()
+            .map(|index| index.1)
+            .chain(columns.keys().copied()),
+    );
     if !rows.is_empty() && used_columns.is_empty() {
         return Err("[row] without any column: no well is defined".to_owned());
     }
@@ -161,7 +188,10 @@ fn wells(layout: &Table, format: PlateFormat) -> Result<BTreeMap<Index, Table>, 
                 fill(attributes, block);
             }
         }
-        for line in [rows.get(&row), columns.get(&column), everywhere].into_iter().flatten() {
+        for line in [rows.get(&row), columns.get(&column), everywhere]
+            .into_iter()
+            .flatten()
+        {
             fill(attributes, line);
         }
     }
@@ -209,20 +239,30 @@ fn lines(
 }
 
 fn row_index(text: &str) -> Option<i64> {
-    format!("{text}1").parse::<WellId>().ok().map(|well| well.row() as i64)
+    format!("{text}1")
+        .parse::<WellId>()
+        .ok()
+        .map(|well| well.row() as i64)
 }
 
 fn column_index(text: &str) -> Option<i64> {
-    format!("A{text}").parse::<WellId>().ok().map(|well| well.column() as i64)
+    format!("A{text}")
+        .parse::<WellId>()
+        .ok()
+        .map(|well| well.column() as i64)
 }
 
 fn well_index(text: &str) -> Option<Index> {
-    text.parse::<WellId>().ok().map(|well| (well.row() as i64, well.column() as i64))
+    text.parse::<WellId>()
+        .ok()
+        .map(|well| (well.row() as i64, well.column() as i64))
 }
 
 fn block_size(text: &str, format: PlateFormat) -> Result<(i64, i64), String> {
     let number = |text: &str, most: usize| {
-        text.parse::<i64>().ok().filter(|&number| (1..=most as i64).contains(&number))
+        text.parse::<i64>()
+            .ok()
+            .filter(|&number| (1..=most as i64).contains(&number))
     };
     text.split_once('x')
         .and_then(|(w, h)| Some((number(w, format.columns())?, number(h, format.rows())?)))
@@ -248,7 +288,11 @@ fn parse_pattern<T: Copy>(
             return Err(format!("`{pattern}`: write FIRST,SECOND,...,LAST"));
         };
         let [first, second, last] = [parse(first)?, parse(second)?, parse(last)?];
-        return Ok(Pattern::Progression { first, second, last });
+        return Ok(Pattern::Progression {
+            first,
+            second,
+            last,
+        });
     }
     tokens
         .into_iter()
@@ -266,7 +310,9 @@ fn steps(first: i64, second: i64, last: i64, pattern: &str) -> Result<Vec<i64>, 
         Ok(by @ 1..) if last >= second && (last - first) % step == 0 => {
             Ok((first..=last).step_by(by).collect())
         }
-        _ => Err(format!("`{pattern}` does not lead from its first to its last in equal steps")),
+        _ => Err(format!(
+            "`{pattern}` does not lead from its first to its last in equal steps"
+        )),
     }
 }
 
@@ -278,31 +324,46 @@ fn line_indices(
     let within = |at: &i64| (0..count as i64).contains(at);
     let indices: Vec<i64> = match parse_pattern(pattern, index)? {
         Pattern::Items(items) => items.into_iter().flat_map(|(a, b)| a..=b).collect(),
-        Pattern::Progression { first, second, last } => steps(first, second, last, pattern)?,
+        Pattern::Progression {
+            first,
+            second,
+            last,
+        } => steps(first, second, last, pattern)?,
     };
     if indices.is_empty() || !indices.iter().all(within) {
-        return Err(format!("`{pattern}` lies outside the plate or lists nothing"));
+        return Err(format!(
+            "`{pattern}` lies outside the plate or lists nothing"
+        ));
     }
     Ok(indices)
 }
 
 fn well_indices(pattern: &str, format: PlateFormat) -> Result<Vec<Index>, String> {
     let grid = |rows: Vec<i64>, columns: Vec<i64>| -> Vec<Index> {
-        rows.iter().flat_map(|&r| columns.iter().map(move |&c| (r, c))).collect()
+        rows.iter()
+            .flat_map(|&r| columns.iter().map(move |&c| (r, c)))
+            .collect()
     };
     let indices: Vec<Index> = match parse_pattern(pattern, well_index)? {
         Pattern::Items(items) => items
             .into_iter()
             .flat_map(|(a, b)| grid((a.0..=b.0).collect(), (a.1..=b.1).collect()))
             .collect(),
-        Pattern::Progression { first, second, last } => {
+        Pattern::Progression {
+            first,
+            second,
+            last,
+        } => {
             let axis = |a: i64, b: i64, z: i64| steps(a, b, z, pattern);
             if first.0 == second.0 && first.0 == last.0 {
                 grid(vec![first.0], axis(first.1, second.1, last.1)?)
             } else if first.1 == second.1 && first.1 == last.1 {
                 grid(axis(first.0, second.0, last.0)?, vec![first.1])
             } else {
-                grid(axis(first.0, second.0, last.0)?, axis(first.1, second.1, last.1)?)
+                grid(
+                    axis(first.0, second.0, last.0)?,
+                    axis(first.1, second.1, last.1)?,
+                )
             }
         }
     };
@@ -310,7 +371,9 @@ fn well_indices(pattern: &str, format: PlateFormat) -> Result<Vec<Index>, String
         (0..format.rows() as i64).contains(&row) && (0..format.columns() as i64).contains(&column)
     };
     if indices.is_empty() || !indices.iter().all(within) {
-        return Err(format!("`{pattern}` lies outside the plate or lists nothing"));
+        return Err(format!(
+            "`{pattern}` lies outside the plate or lists nothing"
+        ));
     }
     Ok(indices)
 }
@@ -331,7 +394,10 @@ fn map_rows(well: &PlateWell, attributes: &Table) -> Result<Vec<MapRow>, String>
         Value::Float(number) => Ok(number.to_string()),
         Value::Boolean(flag) => Ok(flag.to_string()),
         Value::Datetime(time) => Ok(time.to_string()),
-        other => Err(format!("a {} stands where a plain value is needed", other.type_str())),
+        other => Err(format!(
+            "a {} stands where a plain value is needed",
+            other.type_str()
+        )),
     };
     let list = |key: &str| match attributes.get(key) {
         None => Ok(Vec::new()),
@@ -340,18 +406,31 @@ fn map_rows(well: &PlateWell, attributes: &Table) -> Result<Vec<MapRow>, String>
     };
     let [drugs, concentrations, units] = [list("drug")?, list("concentration")?, list("unit")?];
     // One unit may stand for all drugs of a combination.
-    let unit = |i: usize| if units.len() == 1 { units.first() } else { units.get(i) };
+    let unit = |i: usize| {
+        if units.len() == 1 {
+            units.first()
+        } else {
+            units.get(i)
+        }
+    };
     if drugs.len() != concentrations.len() || (units.len() > 1 && units.len() != drugs.len()) {
         let (d, c, u) = (drugs.len(), concentrations.len(), units.len());
-        return Err(format!("{d} drugs, {c} concentrations and {u} units do not match"));
+        return Err(format!(
+            "{d} drugs, {c} concentrations and {u} units do not match"
+        ));
     }
     let group: Group = match attributes.get("group") {
         Some(value) => text(value)?.parse()?,
         None => return Err("no `group` is given".to_owned()),
     };
-    let treatment = attributes.get("treatment").map(text).transpose()?.unwrap_or_default();
-    let known: BTreeSet<&str> =
-        ["group", "treatment", "drug", "concentration", "unit"].into_iter().collect();
+    let treatment = attributes
+        .get("treatment")
+        .map(text)
+        .transpose()?
+        .unwrap_or_default();
+    let known: BTreeSet<&str> = ["group", "treatment", "drug", "concentration", "unit"]
+        .into_iter()
+        .collect();
     let extra: BTreeMap<String, String> = attributes
         .iter()
         .filter(|(key, _)| !known.contains(key.as_str()))
@@ -372,11 +451,17 @@ fn map_rows(well: &PlateWell, attributes: &Table) -> Result<Vec<MapRow>, String>
         .zip(&concentrations)
         .enumerate()
         .map(|(i, (drug, concentration))| {
-            let unit = unit(i).filter(|unit| !unit.is_empty()).ok_or("`unit` is missing")?;
+            let unit = unit(i)
+                .filter(|unit| !unit.is_empty())
+                .ok_or("`unit` is missing")?;
             let concentration = concentration
                 .parse()
                 .map_err(|_| format!("`{concentration}` is no concentration"))?;
-            Ok(row(Some(Dose { drug: drug.clone(), concentration, unit: unit.clone() })))
+            Ok(row(Some(Dose {
+                drug: drug.clone(),
+                concentration,
+                unit: unit.clone(),
+            })))
         })
         .collect()
 }
@@ -414,8 +499,9 @@ mod tests {
                 .into_iter()
                 .map(|((row, column), attributes)| {
                     let well = WellId::new(row as usize, column as usize).unwrap();
-                    let attributes =
-                        attributes.iter().map(|(key, value)| (key.clone(), value.to_string_plain()));
+                    let attributes = attributes
+                        .iter()
+                        .map(|(key, value)| (key.clone(), value.to_string_plain()));
                     (well.to_string(), attributes.collect())
                 })
                 .collect();
@@ -452,12 +538,25 @@ mod tests {
              drug = ['X', 'Y']\nconcentration = [1, 0.5]\nunit = 'uM'\n",
         )
         .unwrap();
-        let well = |name: &str| PlateWell { plate: "night".into(), well: name.parse().unwrap() };
+        let well = |name: &str| PlateWell {
+            plate: "night".into(),
+            well: name.parse().unwrap(),
+        };
         assert_eq!(map.wells().len(), 4);
         assert_eq!(map.wells()[&well("C03")].extra["site"], "left");
         let mix = map.treatment_of(&well("B03")).unwrap();
-        assert_eq!(mix.doses[1], Dose { drug: "Y".into(), concentration: 0.5, unit: "uM".into() });
-        assert_eq!(map.treatment_of(&well("B02")).unwrap().group, Group::Untreated);
+        assert_eq!(
+            mix.doses[1],
+            Dose {
+                drug: "Y".into(),
+                concentration: 0.5,
+                unit: "uM".into()
+            }
+        );
+        assert_eq!(
+            map.treatment_of(&well("B02")).unwrap().group,
+            Group::Untreated
+        );
     }
 
     #[test]
@@ -467,7 +566,11 @@ mod tests {
              [well.'B2,B3']\n",
         )
         .unwrap();
-        let plates: Vec<_> = map.wells().iter().map(|(w, r)| (w.to_string(), &r.treatment)).collect();
+        let plates: Vec<_> = map
+            .wells()
+            .iter()
+            .map(|(w, r)| (w.to_string(), &r.treatment))
+            .collect();
         assert_eq!(plates.len(), 4);
         assert_eq!(plates[0], ("one B02".to_owned(), &"untreated".to_owned()));
         assert_eq!(plates[3], ("two B03".to_owned(), &"medium".to_owned()));
@@ -477,10 +580,19 @@ mod tests {
     fn what_is_not_supported_is_named() {
         for (text, expected) in [
             ("[irow.A]\nx = 1\n", "[irow] is not supported"),
-            ("[meta]\ninclude = 'a.toml'\n", "`meta.include` is not supported"),
+            (
+                "[meta]\ninclude = 'a.toml'\n",
+                "`meta.include` is not supported",
+            ),
             ("[well.A1]\ntreatment = 'x'\n", "no `group` is given"),
-            ("[well.A1]\ngroup = 'drug_screened'\ntreatment='x'\ndrug = 'd'\n", "1 drugs, 0 conc"),
-            ("[block.99x1.A1]\ngroup = 'untreated'\n", "no block within the plate"),
+            (
+                "[well.A1]\ngroup = 'drug_screened'\ntreatment='x'\ndrug = 'd'\n",
+                "1 drugs, 0 conc",
+            ),
+            (
+                "[block.99x1.A1]\ngroup = 'untreated'\n",
+                "no block within the plate",
+            ),
             ("[block.3x1.A11]\ngroup = 'untreated'\n", "outside a plate"),
             ("[well.A13]\ngroup = 'untreated'\n", "outside the plate"),
             ("well = 3\n", "[well] is no table"),

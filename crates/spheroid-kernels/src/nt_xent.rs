@@ -23,7 +23,9 @@ impl NtXentConfig {
     /// # Errors
     /// When the temperature is not finite and above 0.
     pub fn build(&self) -> Result<NtXent, KernelError> {
-        Ok(NtXent { temperature: positive("temperature", self.temperature)? })
+        Ok(NtXent {
+            temperature: positive("temperature", self.temperature)?,
+        })
     }
 }
 
@@ -84,8 +86,7 @@ impl NtXent {
         let similarity = z.clone().matmul(z.transpose()) / self.temperature + itself;
         // Taking the largest entry out keeps the sum above 0 for small temperatures.
         let largest = similarity.clone().max_dim(1).detach();
-        let log_sum_exp =
-            (similarity - largest.clone()).exp().sum_dim(1).log() + largest;
+        let log_sum_exp = (similarity - largest.clone()).exp().sum_dim(1).log() + largest;
         Ok((log_sum_exp.sum() - positive) / rows as f64)
     }
 }
@@ -117,9 +118,16 @@ mod tests {
         let device = Device::flex().autodiff();
         let data = TensorData::new(z.to_vec(), [rows, z.len() / rows]);
         let z = Tensor::<2>::from_data(data, &device).require_grad();
-        let loss = NtXentConfig::new(temperature).build().unwrap().forward(z.clone()).unwrap();
+        let loss = NtXentConfig::new(temperature)
+            .build()
+            .unwrap()
+            .forward(z.clone())
+            .unwrap();
         let gradient = z.grad(&loss.backward()).unwrap();
-        (loss.into_scalar(), gradient.into_data().try_to_vec().unwrap())
+        (
+            loss.into_scalar(),
+            gradient.into_data().try_to_vec().unwrap(),
+        )
     }
 
     #[derive(Deserialize)]
@@ -139,15 +147,23 @@ mod tests {
             let (loss, gradient) = loss_and_gradient(&case.z, case.rows, case.temperature);
             assert_close(&[loss], &[case.loss], Tolerance::F32);
             // Relative to the largest entry: entries that cancel to nearly 0 carry its rounding.
-            let largest = case.gradient.iter().fold(0.0f64, |most, g| most.max(g.abs()));
-            let tolerance = Tolerance { relative: 0.0, absolute: 1e-5 * largest + 1e-7 };
+            let largest = case
+                .gradient
+                .iter()
+                .fold(0.0f64, |most, g| most.max(g.abs()));
+            let tolerance = Tolerance {
+                relative: 0.0,
+                absolute: 1e-5 * largest + 1e-7,
+            };
             assert_close(&gradient, &case.gradient, tolerance);
         }
     }
 
     #[test]
     fn gradient_agrees_with_central_differences() {
-        let z = [0.3f32, -1.0, 0.7, 0.2, 0.9, -0.4, 1.1, 0.1, -0.6, 0.5, 0.8, -0.2];
+        let z = [
+            0.3f32, -1.0, 0.7, 0.2, 0.9, -0.4, 1.1, 0.1, -0.6, 0.5, 0.8, -0.2,
+        ];
         let (_, gradient) = loss_and_gradient(&z, 4, 0.5);
         let at: Vec<f64> = z.iter().map(|&value| value.into()).collect();
         let expected = central_difference(&at, 1e-2, |z| {
@@ -170,8 +186,14 @@ mod tests {
         // Row 0 has similarity 0 with all, the others 2 among each other and 0 with row 0.
         let others = (2.0 * 2f32.exp() + 1.0).ln();
         let expected = (3f32.ln() + others + 2.0 * (others - 2.0)) / 4.0;
-        assert!((loss - expected).abs() < 1e-6, "{loss} instead of {expected}");
-        assert!(gradient.iter().all(|g| g.is_finite() && g.abs() < 2.0), "{gradient:?}");
+        assert!(
+            (loss - expected).abs() < 1e-6,
+            "{loss} instead of {expected}"
+        );
+        assert!(
+            gradient.iter().all(|g| g.is_finite() && g.abs() < 2.0),
+            "{gradient:?}"
+        );
     }
 
     #[test]
@@ -180,7 +202,10 @@ mod tests {
         let (loss, _) = loss_and_gradient(&z, 4, 0.07);
         for factor in [1e-12f32, 1e18] {
             let (scaled, gradient) = loss_and_gradient(&z.map(|v| v * factor), 4, 0.07);
-            assert!((scaled - loss).abs() < 1e-5 * loss, "{factor}: {scaled} against {loss}");
+            assert!(
+                (scaled - loss).abs() < 1e-5 * loss,
+                "{factor}: {scaled} against {loss}"
+            );
             assert!(gradient.iter().all(|g| g.is_finite()));
         }
     }
@@ -195,7 +220,10 @@ mod tests {
         let loss = NtXentConfig::new(0.5).build().unwrap();
         for shape in [[0, 3], [3, 3], [2, 0]] {
             let z = Tensor::<2>::zeros(shape, &Device::flex());
-            assert!(matches!(loss.forward(z), Err(KernelError::Pairs { .. })), "{shape:?}");
+            assert!(
+                matches!(loss.forward(z), Err(KernelError::Pairs { .. })),
+                "{shape:?}"
+            );
         }
     }
 

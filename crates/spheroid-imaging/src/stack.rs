@@ -1,0 +1,323 @@
+use std::fmt;
+
+use ndarray::{Array2, Array3, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
+use spheroid_core::ParamError;
+
+use crate::ImagingError;
+
+/// Samples of a focal stack in the type in which they were stored.
+///
+/// # Shapes
+/// `[plane, row, column]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Samples {
+    /// 8-bit grey.
+    U8(Array3<u8>),
+    /// 16-bit grey, whatever the number of bits that the sensor filled.
+    U16(Array3<u16>),
+}
+
+/// Type of a stored sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum SampleType {
+    /// 8-bit unsigned integer.
+    #[serde(rename = "uint8")]
+    U8,
+    /// 16-bit unsigned integer.
+    #[serde(rename = "uint16")]
+    U16,
+}
+
+impl SampleType {
+    /// Number of bits of a sample.
+    pub const fn bits(self) -> u32 {
+        match self {
+            Self::U8 => 8,
+            Self::U16 => 16,
+        }
+    }
+
+    /// Largest value that a sample can take.
+    pub const fn max(self) -> u16 {
+        match self {
+            Self::U8 => u8::MAX as u16,
+            Self::U16 => u16::MAX,
+        }
+    }
+}
+
+impl fmt::Display for SampleType {
+    /// Writes numpy's name of the type: `uint8` or `uint16`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::U8 => "uint8",
+            Self::U16 => "uint16",
+        })
+    }
+}
+
+/// The range of counts that becomes 0 to 1.
+///
+/// Values outside the range are not clamped: they become smaller than 0 or larger than 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Scale {
+    /// From 0 to the largest value of the sample type, 255 or 65,535. The same for all files of one
+    /// type, so intensities stay comparable.
+    Container,
+    /// From `min` to `max`, in counts; for a 12-bit sensor whose values were not widened, 0 to 4095.
+    Range {
+        /// Counts that become 0.
+        min: f64,
+        /// Counts that become 1.
+        max: f64,
+    },
+}
+
+impl Scale {
+    /// Factor and offset such that `factor · counts + offset` is the scaled value.
+    fn linear(self, sample_type: SampleType) -> Result<(f64, f64), ParamError> {
+        let (min, max) = match self {
+            Self::Container => (0.0, f64::from(sample_type.max())),
+            Self::Range { min, max } => (min, max),
+        };
+        let span = max - min;
+        if span.is_finite() && span > 0.0 {
+            Ok((1.0 / span, -min / span))
+        } else {
+            let got = format!("{min} to {max}");
+            Err(ParamError::new(
+                "scale",
+                got,
+                "a finite range with min < max",
+            ))
+        }
+    }
+}
+
+/// The pictures of one well at one time, one for each focal plane.
+///
+/// Holds at least one pixel, in row-major order.
+///
+/// # Example
+/// ```
+/// use ndarray::arr3;
+/// use spheroid_imaging::{FocalStack, Samples, Scale};
+///
+/// let stack = FocalStack::new(Samples::U16(arr3(&[[[0, 13_107]], [[65_535, 1]]])))?;
+/// assert_eq!((stack.planes(), stack.rows(), stack.columns()), (2, 1, 2));
+/// assert_eq!(stack.plane_f32(0, Scale::Container)?[[0, 1]], 0.2);
+/// # Ok::<(), spheroid_imaging::ImagingError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FocalStack {
+    samples: Samples,
+}
+
+impl FocalStack {
+    /// A stack of `samples`.
+    ///
+    /// # Errors
+    /// When there is no pixel.
+    pub fn new(samples: Samples) -> Result<Self, ImagingError> {
+        let samples = match samples {
+            Samples::U8(array) => Samples::U8(row_major(array)?),
+            Samples::U16(array) => Samples::U16(row_major(array)?),
+        };
+        Ok(Self { samples })
+    }
+
+    /// The samples as they were stored.
+    pub fn samples(&self) -> &Samples {
+        &self.samples
+    }
+
+    /// Gives the samples away.
+    pub fn into_samples(self) -> Samples {
+        self.samples
+    }
+
+    /// Type of the samples.
+    pub fn sample_type(&self) -> SampleType {
+        match self.samples {
+            Samples::U8(_) => SampleType::U8,
+            Samples::U16(_) => SampleType::U16,
+        }
+    }
+
+    /// Number of planes, rows and columns.
+    pub fn dim(&self) -> (usize, usize, usize) {
+        match &self.samples {
+            Samples::U8(array) => array.dim(),
+            Samples::U16(array) => array.dim(),
+        }
+    }
+
+    /// Number of focal planes, at least 1.
+    pub fn planes(&self) -> usize {
+        self.dim().0
+    }
+
+    /// Number of rows of a plane, at least 1.
+    pub fn rows(&self) -> usize {
+        self.dim().1
+    }
+
+    /// Number of columns of a plane, at least 1.
+    pub fn columns(&self) -> usize {
+        self.dim().2
+    }
+
+    /// Number of bits in which a sample is stored, 8 or 16; for the number that carries
+    /// information see [`effective_depth`](crate::effective_depth).
+    pub fn container_bits(&self) -> u32 {
+        self.sample_type().bits()
+    }
+
+    /// Plane `plane` with intensities from 0 to 1 over the range that `scale` names.
+    ///
+    /// No tone is lost: different counts give different values.
+    ///
+    /// # Errors
+    /// When there is no such plane, or the range is empty or not finite.
+    pub fn plane_f32(&self, plane: usize, scale: Scale) -> Result<Array2<f32>, ImagingError> {
+        self.check_plane(plane)?;
+        let (factor, offset) = scale.linear(self.sample_type())?;
+        Ok(match &self.samples {
+            Samples::U8(array) => scaled(array.index_axis(Axis(0), plane), factor, offset),
+            Samples::U16(array) => scaled(array.index_axis(Axis(0), plane), factor, offset),
+        })
+    }
+
+    /// Accepts the planes that there are.
+    pub(crate) fn check_plane(&self, plane: usize) -> Result<(), ImagingError> {
+        let planes = self.planes();
+        if plane < planes {
+            Ok(())
+        } else {
+            Err(ImagingError::NoSuchPlane { plane, planes })
+        }
+    }
+}
+
+fn row_major<T: Clone>(array: Array3<T>) -> Result<Array3<T>, ImagingError> {
+    let (planes, rows, columns) = array.dim();
+    if array.is_empty() {
+        return Err(ImagingError::Empty {
+            planes,
+            rows,
+            columns,
+        });
+    }
+    if array.is_standard_layout() {
+        return Ok(array);
+    }
+    Ok(array.as_standard_layout().into_owned())
+}
+
+/// In `f64`, so that every tone of a 16-bit image comes out as its nearest `f32`.
+fn scaled<T: Copy + Into<f64>>(plane: ArrayView2<'_, T>, factor: f64, offset: f64) -> Array2<f32> {
+    plane.mapv(|counts| (counts.into() * factor + offset) as f32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::{Array, arr3};
+
+    #[test]
+    fn a_stack_without_pixels_is_refused() {
+        for shape in [(0, 2, 2), (2, 0, 2), (2, 2, 0)] {
+            let error = FocalStack::new(Samples::U16(Array3::zeros(shape))).unwrap_err();
+            assert!(matches!(error, ImagingError::Empty { .. }), "{error}");
+        }
+        let error = FocalStack::new(Samples::U8(Array3::zeros((3, 0, 7)))).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "3 planes of 0 × 7 pixels: there must be at least one pixel"
+        );
+    }
+
+    #[test]
+    fn sizes_and_depths_are_those_of_the_samples() {
+        let stack = FocalStack::new(Samples::U8(Array3::zeros((2, 3, 4)))).unwrap();
+        assert_eq!((stack.planes(), stack.rows(), stack.columns()), (2, 3, 4));
+        assert_eq!(
+            (stack.container_bits(), stack.sample_type()),
+            (8, SampleType::U8)
+        );
+        let stack = FocalStack::new(Samples::U16(Array3::zeros((1, 1, 1)))).unwrap();
+        assert_eq!(
+            (
+                stack.container_bits(),
+                stack.sample_type().to_string().as_str()
+            ),
+            (16, "uint16")
+        );
+    }
+
+    #[test]
+    fn the_container_scale_keeps_all_65536_tones_apart() {
+        let all = Array::from_iter(0..=u16::MAX)
+            .into_shape_with_order((1, 256, 256))
+            .unwrap();
+        let stack = FocalStack::new(Samples::U16(all)).unwrap();
+        let plane = stack.plane_f32(0, Scale::Container).unwrap();
+        let values = plane.as_slice().unwrap();
+        assert!(values.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!((values[0], values[65_535]), (0.0, 1.0));
+        assert_eq!(values[0xAAAA], 0.666_666_7);
+    }
+
+    #[test]
+    fn a_range_is_not_clamped() {
+        let stack = FocalStack::new(Samples::U8(arr3(&[[[0, 10, 20, 30]]]))).unwrap();
+        let plane = stack
+            .plane_f32(
+                0,
+                Scale::Range {
+                    min: 10.0,
+                    max: 20.0,
+                },
+            )
+            .unwrap();
+        assert_eq!(plane.as_slice().unwrap(), [-1.0, 0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn bad_ranges_and_planes_are_refused() {
+        let stack = FocalStack::new(Samples::U8(arr3(&[[[0]]]))).unwrap();
+        for (min, max) in [
+            (1.0, 1.0),
+            (2.0, 1.0),
+            (f64::NAN, 1.0),
+            (0.0, f64::INFINITY),
+        ] {
+            let error = stack.plane_f32(0, Scale::Range { min, max }).unwrap_err();
+            assert!(matches!(error, ImagingError::Param(_)), "{error}");
+        }
+        let error = stack.plane_f32(1, Scale::Container).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "no plane 1 in a stack of 1 (counted from 0)"
+        );
+    }
+
+    #[test]
+    fn other_memory_layouts_hold_the_same_picture() {
+        let array = Array::from_iter(0..24_u16)
+            .into_shape_with_order((2, 3, 4))
+            .unwrap();
+        let turned = array.clone().permuted_axes([2, 1, 0]);
+        let stack = FocalStack::new(Samples::U16(turned.clone())).unwrap();
+        let Samples::U16(kept) = stack.samples() else {
+            panic!("type changed")
+        };
+        assert!(kept.is_standard_layout());
+        assert_eq!(kept, &turned);
+    }
+}

@@ -1,0 +1,199 @@
+//! The metrics by name, and how a plate is scored by one.
+
+use std::collections::HashSet;
+
+use nalgebra::DMatrix;
+use ndarray::{Array1, ArrayView2, Axis};
+use spheroid_core::Discrepancy;
+
+use crate::{Cosine, L2, Mahalanobis, RankError, StandardizedL2};
+
+/// Fewest reference rows from which a scale is estimated.
+pub const MIN_REFERENCE: usize = 3;
+
+/// Every metric with its default settings.
+pub fn all() -> Vec<Box<dyn Discrepancy<Error = RankError>>> {
+    vec![
+        Box::new(L2),
+        Box::new(Cosine),
+        Box::new(StandardizedL2::default()),
+        Box::new(Mahalanobis::default()),
+    ]
+}
+
+/// The metric called `name`, with its default settings.
+///
+/// # Errors
+/// When no metric has this name; the message lists the names.
+///
+/// # Example
+/// ```
+/// use spheroid_core::Discrepancy;
+/// use spheroid_rank::discrepancy::by_name;
+/// assert_eq!(by_name("cosine")?.name(), "cosine");
+/// let error = by_name("euclid").err().expect("no such metric");
+/// assert_eq!(
+///     error.to_string(),
+///     "there is no discrepancy `euclid`: use one of l2, cosine, standardized_l2, mahalanobis"
+/// );
+/// # Ok::<(), spheroid_rank::RankError>(())
+/// ```
+pub fn by_name(name: &str) -> Result<Box<dyn Discrepancy<Error = RankError>>, RankError> {
+    let known = all()
+        .iter()
+        .map(|metric| metric.name().to_owned())
+        .collect::<Vec<_>>()
+        .join(", ");
+    all()
+        .into_iter()
+        .find(|metric| metric.name() == name)
+        .ok_or_else(|| RankError::UnknownDiscrepancy {
+            name: name.to_owned(),
+            known,
+        })
+}
+
+/// Scores every row, an untreated row against the *other* untreated rows.
+///
+/// A row that helped to set the scale would score too low. `reference_rows` are the untreated rows;
+/// every other row is scored against all of them. `predicted` must itself be out of fold: no
+/// untreated row predicted by a predictor that has seen it.
+///
+/// # Shapes
+/// `predicted` and `actual` `[row, feature]`; output `[row]`.
+///
+/// # Errors
+/// When there are fewer than [`MIN_REFERENCE`] + 1 reference rows, one occurs twice or is beyond the
+/// rows, or the metric fails.
+pub fn score_out_of_fold<M>(
+    metric: &M,
+    reference_rows: &[usize],
+    predicted: ArrayView2<'_, f32>,
+    actual: ArrayView2<'_, f32>,
+) -> Result<Array1<f64>, RankError>
+where
+    M: Discrepancy<Error = RankError> + ?Sized,
+{
+    check_rows(predicted, actual)?;
+    let known = check_indices("untreated", reference_rows, predicted.nrows())?;
+    if reference_rows.len() <= MIN_REFERENCE {
+        return Err(RankError::TooFewWells {
+            what: "untreated",
+            found: reference_rows.len(),
+            needed: MIN_REFERENCE + 1,
+        });
+    }
+    let mut scores = Array1::zeros(predicted.nrows());
+    let mut score = |reference: &[usize], rows: &[usize]| -> Result<(), RankError> {
+        let residuals = &actual.select(Axis(0), reference) - &predicted.select(Axis(0), reference);
+        let of_rows = metric.score(
+            residuals.view(),
+            predicted.select(Axis(0), rows).view(),
+            actual.select(Axis(0), rows).view(),
+        )?;
+        check_size("scores", rows.len(), of_rows.len())?;
+        for (&row, &value) in rows.iter().zip(&of_rows) {
+            scores[row] = value;
+        }
+        Ok(())
+    };
+    for (position, &row) in reference_rows.iter().enumerate() {
+        let others = [&reference_rows[..position], &reference_rows[position + 1..]].concat();
+        score(&others, &[row])?;
+    }
+    let rest: Vec<usize> = (0..predicted.nrows())
+        .filter(|row| !known.contains(row))
+        .collect();
+    score(reference_rows, &rest)?;
+    Ok(scores)
+}
+
+/// Actual − predicted in double precision, after checking both.
+pub(crate) fn residuals(
+    predicted: ArrayView2<'_, f32>,
+    actual: ArrayView2<'_, f32>,
+) -> Result<DMatrix<f64>, RankError> {
+    check_rows(predicted, actual)?;
+    Ok(DMatrix::from_fn(actual.nrows(), actual.ncols(), |i, j| {
+        f64::from(actual[[i, j]]) - f64::from(predicted[[i, j]])
+    }))
+}
+
+/// Reference rows in double precision, after checking them.
+pub(crate) fn reference_rows(
+    reference: ArrayView2<'_, f32>,
+    features: usize,
+) -> Result<DMatrix<f64>, RankError> {
+    check_size("features of the reference", features, reference.ncols())?;
+    check_finite("reference", reference)?;
+    if reference.nrows() < MIN_REFERENCE {
+        return Err(RankError::TooFewWells {
+            what: "untreated",
+            found: reference.nrows(),
+            needed: MIN_REFERENCE,
+        });
+    }
+    Ok(DMatrix::from_fn(reference.nrows(), features, |i, j| {
+        f64::from(reference[[i, j]])
+    }))
+}
+
+pub(crate) fn check_rows(
+    predicted: ArrayView2<'_, f32>,
+    actual: ArrayView2<'_, f32>,
+) -> Result<(), RankError> {
+    check_size("rows of the prediction", actual.nrows(), predicted.nrows())?;
+    check_size(
+        "features of the prediction",
+        actual.ncols(),
+        predicted.ncols(),
+    )?;
+    if actual.ncols() == 0 {
+        return Err(RankError::NoFeatures);
+    }
+    check_finite("predicted", predicted)?;
+    check_finite("actual", actual)
+}
+
+pub(crate) fn check_size(
+    what: &'static str,
+    expected: usize,
+    found: usize,
+) -> Result<(), RankError> {
+    if expected == found {
+        Ok(())
+    } else {
+        Err(RankError::Shape {
+            what,
+            expected,
+            found,
+        })
+    }
+}
+
+pub(crate) fn check_finite(what: &'static str, rows: ArrayView2<'_, f32>) -> Result<(), RankError> {
+    match rows.indexed_iter().find(|(_, value)| !value.is_finite()) {
+        None => Ok(()),
+        Some(((row, feature), &value)) => Err(RankError::NotFinite {
+            what,
+            row,
+            feature,
+            value,
+        }),
+    }
+}
+
+pub(crate) fn check_indices(
+    what: &'static str,
+    indices: &[usize],
+    rows: usize,
+) -> Result<HashSet<usize>, RankError> {
+    let mut known = HashSet::with_capacity(indices.len());
+    match indices
+        .iter()
+        .find(|&&row| row >= rows || !known.insert(row))
+    {
+        None => Ok(known),
+        Some(&row) => Err(RankError::BadRow { what, row, rows }),
+    }
+}

@@ -1,0 +1,131 @@
+use std::path::PathBuf;
+
+use spheroid_core::{CoreError, ParamError};
+use thiserror::Error;
+
+/// Why wells could not be scored or treatments not be ranked.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RankError {
+    /// A setting is outside what is allowed.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// No discrepancy has this name.
+    #[error("there is no discrepancy `{name}`: use one of {known}")]
+    UnknownDiscrepancy {
+        /// The name that was asked for.
+        name: String,
+        /// The names that exist.
+        known: String,
+    },
+    /// Two sizes that must agree do not.
+    #[error("{what}: expected {expected}, found {found}")]
+    Shape {
+        /// What was counted.
+        what: &'static str,
+        /// The number that would fit.
+        expected: usize,
+        /// The number that was given.
+        found: usize,
+    },
+    /// Rows without a feature.
+    #[error("rows have no feature: at least one is needed")]
+    NoFeatures,
+    /// A matrix holds NaN or infinity.
+    #[error("{what}, row {row}, feature {feature} is {value}: every value must be finite")]
+    NotFinite {
+        /// Which matrix.
+        what: &'static str,
+        /// Row of the value, from 0.
+        row: usize,
+        /// Column of the value, from 0.
+        feature: usize,
+        /// The value.
+        value: f32,
+    },
+    /// A row index that is beyond the rows or occurs twice.
+    #[error("{what} row {row} of {rows} rows: give each existing row once")]
+    BadRow {
+        /// Which list of rows.
+        what: &'static str,
+        /// The index.
+        row: usize,
+        /// Number of rows.
+        rows: usize,
+    },
+    /// Too few wells to compare with.
+    #[error(
+        "{found} {what} wells, but at least {needed} are needed: mark more of them in the plate \
+         map, or join plates"
+    )]
+    TooFewWells {
+        /// Group of the wells.
+        what: &'static str,
+        /// Number of wells that were given.
+        found: usize,
+        /// Least number that can be used.
+        needed: usize,
+    },
+    /// The reference gives no scale.
+    #[error("{metric}: the reference residuals give no scale: {reason}")]
+    DegenerateReference {
+        /// Name of the metric.
+        metric: &'static str,
+        /// What is wrong with them.
+        reason: &'static str,
+    },
+    /// A value that these data do not define.
+    #[error("{what} is undefined: {reason}")]
+    Undefined {
+        /// What was to be computed.
+        what: &'static str,
+        /// Why it has no value.
+        reason: String,
+    },
+    /// Nothing to rank.
+    #[error("no well scores: there is nothing to rank")]
+    NoWells,
+    /// A score is NaN or infinite.
+    #[error("plate {plate}, well {well}: score is {score}, but it must be finite")]
+    ScoreNotFinite {
+        /// Name of the plate.
+        plate: String,
+        /// Position on it.
+        well: String,
+        /// The score.
+        score: f64,
+    },
+    /// A well has two scores.
+    #[error("plate {plate}, well {well} has two scores: a well counts once")]
+    DuplicateWell {
+        /// Name of the plate.
+        plate: String,
+        /// Position on it.
+        well: String,
+    },
+    /// Two treatments share a name.
+    #[error(
+        "treatment `{treatment}` has another group or other doses on plate {plate}, well {well}: \
+         one name must mean one treatment"
+    )]
+    TreatmentConflict {
+        /// The shared name.
+        treatment: String,
+        /// Plate of the well that contradicts the earlier ones.
+        plate: String,
+        /// Position on it.
+        well: String,
+    },
+    /// A table could not be written.
+    #[error("{path}: cannot write the table")]
+    Csv {
+        /// The table.
+        path: PathBuf,
+        /// What the CSV writer says.
+        #[source]
+        source: csv::Error,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+}

@@ -1,0 +1,100 @@
+use ndarray::{Array1, ArrayView2};
+use serde::{Deserialize, Serialize};
+use spheroid_core::{Discrepancy, ParamError, positive};
+
+use crate::{
+    RankError,
+    discrepancy::{reference_rows, residuals},
+};
+
+/// Settings of [`StandardizedL2`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StandardizedL2Config {
+    /// Least scale of a feature, as a share of the root mean square of all scales; above 0. Keeps a
+    /// feature that hardly moves in a dozen untreated wells from ruling the score.
+    pub floor: f64,
+    /// Measure from the mean reference residual instead of from the prediction; see
+    /// [`MahalanobisConfig::centre`](crate::MahalanobisConfig::centre).
+    pub centre: bool,
+}
+
+impl Default for StandardizedL2Config {
+    fn default() -> Self {
+        Self {
+            floor: 0.1,
+            centre: false,
+        }
+    }
+}
+
+impl StandardizedL2Config {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// When `floor` is not finite and above 0.
+    pub fn build(&self) -> Result<StandardizedL2, ParamError> {
+        positive("floor", self.floor)?;
+        Ok(StandardizedL2 {
+            config: self.clone(),
+        })
+    }
+}
+
+/// Euclidean distance after each feature is divided by the scale of its reference residuals.
+///
+/// ```text
+/// d = √ Σⱼ (rⱼ / max(sⱼ, floor · s̄))²,   sⱼ² = mean of squared reference residuals,   s̄² = mean of sⱼ²
+/// ```
+/// Residuals are not centred unless the settings say so.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct StandardizedL2 {
+    config: StandardizedL2Config,
+}
+
+impl Discrepancy for StandardizedL2 {
+    type Error = RankError;
+
+    fn name(&self) -> &str {
+        "standardized_l2"
+    }
+
+    /// # Errors
+    /// When the shapes differ, a value is not finite, there are fewer than
+    /// [`MIN_REFERENCE`](crate::discrepancy::MIN_REFERENCE) reference rows or they do not scatter.
+    fn score(
+        &self,
+        reference: ArrayView2<'_, f32>,
+        predicted: ArrayView2<'_, f32>,
+        actual: ArrayView2<'_, f32>,
+    ) -> Result<Array1<f64>, RankError> {
+        let mut residuals = residuals(predicted, actual)?;
+        let mut reference = reference_rows(reference, residuals.ncols())?;
+        if self.config.centre {
+            let mean = reference.row_mean();
+            for mut row in reference.row_iter_mut().chain(residuals.row_iter_mut()) {
+                row -= &mean;
+            }
+        }
+        let rows = reference.nrows() as f64;
+        let variances: Vec<f64> = reference
+            .column_iter()
+            .map(|column| column.norm_squared() / rows)
+            .collect();
+        let mean = variances.iter().sum::<f64>() / variances.len() as f64;
+        if mean == 0.0 {
+            return Err(RankError::DegenerateReference {
+                metric: "standardized_l2",
+                reason: "no feature varies among the untreated wells",
+            });
+        }
+        let least = self.config.floor.powi(2) * mean;
+        let squares = residuals.row_iter().map(|residual| {
+            let terms = residual.iter().zip(&variances);
+            terms
+                .map(|(value, variance)| value * value / variance.max(least))
+                .sum::<f64>()
+        });
+        Ok(squares.map(f64::sqrt).collect())
+    }
+}

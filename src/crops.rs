@@ -1,0 +1,236 @@
+//! The crops of a plate in one file, so that training never decodes a TIFF twice and memory does not
+//! grow with the number of images.
+
+use std::{
+    fs::File,
+    io::{BufReader, Read, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::UNIX_EPOCH,
+};
+
+use ndarray::{Array1, Array2, Array3, Axis};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use spheroid_core::{CoreError, Embeddings, StackKey, StackSource, Warning, atomic};
+
+use crate::{
+    Monitor, PipelineError, Plate,
+    prepare::{MORPHOLOGY, PrepareConfig, Prepared},
+};
+
+const INDEX: &str = "crops.json";
+const PIXELS: &str = "crops.bin";
+
+/// The prepared stacks of a plate: crops on disk, everything else in memory.
+#[derive(Debug)]
+pub struct Crops {
+    index: Index,
+    pixels: Mutex<File>,
+    path: PathBuf,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Index {
+    config: PrepareConfig,
+    /// Fingerprints of the image files; other files make the crops stale.
+    sources: Vec<Source>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Source {
+    path: PathBuf,
+    bytes: u64,
+    modified_nanoseconds: u128,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Entry {
+    key: StackKey,
+    offset: u64,
+    planes: usize,
+    morphology: Vec<f32>,
+    empty: bool,
+}
+
+impl Crops {
+    /// Prepares every stack of `plate` into `folder`, or takes what lies there when it was made from
+    /// the same files with the same settings.
+    ///
+    /// Stacks are decoded in parallel, one at a time on each thread.
+    ///
+    /// # Errors
+    /// When a stack cannot be read or prepared, or a file cannot be written; nothing that could be
+    /// taken for finished crops is then left.
+    pub fn prepare(
+        plate: &Plate,
+        folder: &Path,
+        config: &PrepareConfig,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        let preparer = config.build()?;
+        let sources = sources(plate)?;
+        if let Some(found) = Self::open(folder)?
+            && found.index.config == *config
+            && found.index.sources == sources
+        {
+            return Ok(found);
+        }
+        let path = folder.join(PIXELS);
+        remove_stale(&folder.join(INDEX))?;
+        monitor.start("preparing images", plate.len());
+        let mut entries: Vec<Entry> = Vec::with_capacity(plate.len());
+        atomic::write_file(&path, |out| {
+            let shared = Mutex::new((out, 0u64, &mut entries));
+            (0..plate.len()).into_par_iter().try_for_each(|index| {
+                let key = plate.key(index).clone();
+                let prepared = plate
+                    .load(index)
+                    .and_then(|stack| preparer.prepare(&stack))
+                    .map_err(|source| PipelineError::Stack { stack: key.to_string(), source })?;
+                let Prepared { crop, morphology, empty } = prepared;
+                let bytes: Vec<u8> = crop.iter().flat_map(|value| value.to_le_bytes()).collect();
+                let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+                let (out, offset, entries) = &mut *shared;
+                out.write_all(&bytes).map_err(io(&path, "write"))?;
+                let planes = crop.len_of(Axis(0));
+                let morphology = morphology.to_vec();
+                entries.push(Entry { key, offset: *offset, planes, morphology, empty });
+                *offset += bytes.len() as u64;
+                monitor.step(None);
+                Ok::<(), PipelineError>(())
+            })
+        })?;
+        entries.sort_by(|a, b| a.key.cmp(&b.key));
+        monitor.finish();
+
+        let index = Index { config: *config, sources, entries };
+        write_json(&folder.join(INDEX), &index)?;
+        let pixels = File::open(&path).map_err(io(&path, "open"))?;
+        Ok(Self { index, pixels: Mutex::new(pixels), path })
+    }
+
+    /// Opens finished crops; `None` when there are none.
+    fn open(folder: &Path) -> Result<Option<Self>, PipelineError> {
+        let path = folder.join(INDEX);
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(io(&path, "open")(error)),
+        };
+        // An unreadable index is one of another version: the crops are made anew.
+        let Ok(index) = serde_json::from_reader::<_, Index>(BufReader::new(file)) else {
+            return Ok(None);
+        };
+        let path = folder.join(PIXELS);
+        let Ok(pixels) = File::open(&path) else {
+            return Ok(None);
+        };
+        let size = index.config.size as u64;
+        let needed: u64 =
+            index.entries.iter().map(|entry| 4 * entry.planes as u64 * size * size).sum();
+        let found = pixels.metadata().map_err(io(&path, "read"))?.len();
+        Ok((found == needed).then(|| Self { index, pixels: Mutex::new(pixels), path }))
+    }
+
+    /// Number of stacks.
+    pub fn len(&self) -> usize {
+        self.index.entries.len()
+    }
+
+    /// Whether there is no stack.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What the crops show, sorted.
+    pub fn keys(&self) -> impl Iterator<Item = &StackKey> {
+        self.index.entries.iter().map(|entry| &entry.key)
+    }
+
+    /// Side of every crop in pixels.
+    pub fn size(&self) -> usize {
+        self.index.config.size
+    }
+
+    /// Reads one crop, `[plane, row, column]`.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    ///
+    /// # Panics
+    /// When `index` is not below [`len`](Self::len).
+    pub fn load(&self, index: usize) -> Result<Array3<f32>, PipelineError> {
+        let size = self.size();
+        let Entry { offset, planes, .. } = self.index.entries[index];
+        let mut bytes = vec![0; 4 * planes * size * size];
+        {
+            let mut file = self.pixels.lock().unwrap_or_else(PoisonError::into_inner);
+            file.seek(SeekFrom::Start(offset)).map_err(io(&self.path, "read"))?;
+            file.read_exact(&mut bytes).map_err(io(&self.path, "read"))?;
+        }
+        let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        Ok(Array3::from_shape_vec((planes, size, size), values.collect())
+            .expect("a crop has planes × size × size values"))
+    }
+
+    /// Area, circularity and darkness of every stack: the plain baseline.
+    ///
+    /// # Errors
+    /// When a measurement is not finite.
+    pub fn morphology(&self) -> Result<Embeddings, PipelineError> {
+        let mut values = Array2::zeros((self.len(), MORPHOLOGY.len()));
+        for (mut row, entry) in values.rows_mut().into_iter().zip(&self.index.entries) {
+            row.assign(&Array1::from(entry.morphology.clone()));
+        }
+        Ok(Embeddings::new(self.keys().cloned().collect(), values)?)
+    }
+
+    /// Names the stacks in which no spheroid was found.
+    pub fn warning(&self) -> Option<Warning> {
+        let empty = self.index.entries.iter().filter(|entry| entry.empty);
+        Warning::about(
+            "image without a spheroid that could be found; its middle is used",
+            empty.map(|entry| entry.key.to_string()).collect(),
+        )
+    }
+}
+
+fn sources(plate: &Plate) -> Result<Vec<Source>, PipelineError> {
+    let paths = plate.stacks().iter().flat_map(|stack| stack.paths());
+    paths
+        .map(|path| {
+            let about = std::fs::metadata(&path).map_err(io(&path, "open"))?;
+            let modified = about.modified().map_err(io(&path, "read"))?;
+            let modified_nanoseconds =
+                modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+            Ok(Source { bytes: about.len(), modified_nanoseconds, path })
+        })
+        .collect()
+}
+
+fn remove_stale(path: &Path) -> Result<(), PipelineError> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(io(path, "remove")(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), PipelineError> {
+    atomic::write_file(path, |out| {
+        serde_json::to_writer_pretty(&mut *out, value)
+            .map_err(|source| PipelineError::Json { path: path.to_owned(), source })?;
+        out.write_all(b"\n").map_err(io(path, "write"))
+    })
+}
+
+pub(crate) fn io(
+    path: &Path,
+    action: &'static str,
+) -> impl Fn(std::io::Error) -> PipelineError + use<> {
+    let path = path.to_owned();
+    move |source| CoreError::Io { path: path.clone(), action, source }.into()
+}

@@ -1,0 +1,115 @@
+//! From a focal stack to what the encoder sees, and to what a ruler would measure.
+
+use ndarray::{Array1, Array3, Axis, array};
+use serde::{Deserialize, Serialize};
+use spheroid_core::{at_least, positive};
+use spheroid_imaging::{
+    FocalStack, ImagingError, Morphometry, Scale, SegmentationFlag, Window, flatten, resample_area,
+    segment, sharpest_plane,
+};
+
+use crate::PipelineError;
+
+/// Settings of [`Preparer`].
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct PrepareConfig {
+    /// Side of a crop in pixels.
+    pub size: usize,
+    /// Side of the window that a crop shows, as a share of the shorter side of the frame. The same
+    /// for all images, so that a crop keeps the size of the spheroid.
+    pub field: f64,
+}
+
+impl Default for PrepareConfig {
+    fn default() -> Self {
+        Self { size: 96, field: 0.8 }
+    }
+}
+
+impl PrepareConfig {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// When the size is below 16 or above 2048 px, or the field is not above 0 and at most 2.
+    pub fn build(&self) -> Result<Preparer, PipelineError> {
+        const RULE: &str = "between 16 and 2048";
+        at_least("size", self.size, 16, RULE)?;
+        if self.size > 2048 {
+            return Err(spheroid_core::ParamError::new("size", self.size, RULE).into());
+        }
+        if positive("field", self.field)? > 2.0 {
+            return Err(spheroid_core::ParamError::new("field", self.field, "at most 2").into());
+        }
+        Ok(Preparer { config: *self })
+    }
+}
+
+/// Divides the lamp and shading out of every plane and cuts out a window around the spheroid.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preparer {
+    config: PrepareConfig,
+}
+
+/// What is kept of a stack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// `[plane, row, column]`, relative to the background, which is about 1.
+    pub crop: Array3<f32>,
+    /// Features named [`MORPHOLOGY`]; zeros when no spheroid was found.
+    pub morphology: Array1<f32>,
+    /// Whether the segmentation found no spheroid, so that the crop shows the middle of the frame.
+    pub empty: bool,
+}
+
+/// What a laboratory measures by hand (thesis section 1.1): area relative to the frame, circularity,
+/// and darkness, which is 1 − mean intensity relative to the background.
+pub const MORPHOLOGY: [&str; 3] = ["area", "circularity", "darkness"];
+
+impl Preparer {
+    /// Prepares one stack.
+    ///
+    /// # Errors
+    /// When the illumination of a plane cannot be estimated.
+    pub fn prepare(&self, stack: &FocalStack) -> Result<Prepared, ImagingError> {
+        let PrepareConfig { size, field } = self.config;
+        let (planes, rows, columns) = stack.dim();
+        let sharpest = sharpest_plane(stack)?;
+        let flat = flatten(stack.plane_f32(sharpest, Scale::Container)?.view())?;
+        let segmentation = segment(flat.view())?;
+        let empty = segmentation.has(SegmentationFlag::EmptyWell);
+        let (morphology, centre) = if empty {
+            let middle = ((rows as f64 - 1.0) / 2.0, (columns as f64 - 1.0) / 2.0);
+            (Array1::zeros(MORPHOLOGY.len()), middle)
+        } else {
+            let measured = Morphometry::measure(&segmentation, flat.view())?;
+            let features = [
+                measured.area / (rows * columns) as f64,
+                measured.circularity,
+                1.0 - measured.mean_intensity,
+            ];
+            (array![features[0] as f32, features[1] as f32, features[2] as f32], measured.centroid)
+        };
+
+        let side = field * rows.min(columns) as f64;
+        let window = Window {
+            top: centre.0 + 0.5 - side / 2.0,
+            left: centre.1 + 0.5 - side / 2.0,
+            height: side,
+            width: side,
+        };
+        let mut crop = Array3::zeros((planes, size, size));
+        for (plane, mut out) in crop.axis_iter_mut(Axis(0)).enumerate() {
+            // What lies beyond the frame is shown as background.
+            let cut = if plane == sharpest {
+                resample_area(flat.view(), window, size, size, 1.0)?
+            } else {
+                let flat = flatten(stack.plane_f32(plane, Scale::Container)?.view())?;
+                resample_area(flat.view(), window, size, size, 1.0)?
+            };
+            out.assign(&cut);
+        }
+        Ok(Prepared { crop, morphology, empty })
+    }
+}
