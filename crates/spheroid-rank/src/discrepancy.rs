@@ -1,9 +1,9 @@
 //! The metrics by name, and how a plate is scored by one.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use nalgebra::DMatrix;
-use ndarray::{Array1, ArrayView2, Axis};
+use ndarray::{Array1, Array2, ArrayView2, Axis};
 use spheroid_core::Discrepancy;
 
 use crate::{Cosine, L2, Mahalanobis, RankError, StandardizedL2};
@@ -53,21 +53,65 @@ pub fn by_name(name: &str) -> Result<Box<dyn Discrepancy<Error = RankError>>, Ra
         })
 }
 
-/// Scores every row, an untreated row against the *other* untreated rows.
+/// Residuals of untreated wells, by which a metric knows how far an untreated well may stray.
 ///
-/// A row that helped to set the scale would score too low. `reference_rows` are the untreated rows;
-/// every other row is scored against all of them. `predicted` must itself be out of fold: no
-/// untreated row predicted by a predictor that has seen it.
+/// A well may own several: its residual at the last day and its changes between other days.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reference {
+    residuals: Array2<f32>,
+    owners: Vec<usize>,
+}
+
+impl Reference {
+    /// Residuals `[residual, feature]`, each owned by a row of the wells that are going to be scored.
+    ///
+    /// # Errors
+    /// When the numbers of residuals and owners differ, or a residual is not finite.
+    pub fn new(residuals: Array2<f32>, owners: Vec<usize>) -> Result<Self, RankError> {
+        check_size("owners of the reference", residuals.nrows(), owners.len())?;
+        check_finite("reference", residuals.view())?;
+        Ok(Self { residuals, owners })
+    }
+
+    /// The residuals actual − predicted of the untreated `rows`, one each.
+    ///
+    /// # Errors
+    /// When a row occurs twice or is beyond the wells, or the two differ in shape or are not finite.
+    pub fn of_rows(
+        rows: &[usize],
+        predicted: ArrayView2<'_, f32>,
+        actual: ArrayView2<'_, f32>,
+    ) -> Result<Self, RankError> {
+        check_rows(predicted, actual)?;
+        check_indices("untreated", rows, predicted.nrows())?;
+        let residuals = &actual.select(Axis(0), rows) - &predicted.select(Axis(0), rows);
+        Self::new(residuals, rows.to_vec())
+    }
+
+    /// The residuals that `row` does not own.
+    fn without(&self, row: usize) -> Array2<f32> {
+        let others: Vec<usize> = (0..self.owners.len())
+            .filter(|&residual| self.owners[residual] != row)
+            .collect();
+        self.residuals.select(Axis(0), &others)
+    }
+}
+
+/// Scores every row, an untreated row against the residuals of the *other* untreated rows.
+///
+/// A row that helped to set the scale would score too low. The rows that own a residual of
+/// `reference` are untreated; every other row is scored against all residuals. `predicted` must
+/// itself be out of fold: no untreated row predicted by a predictor that has seen it.
 ///
 /// # Shapes
 /// `predicted` and `actual` `[row, feature]`; output `[row]`.
 ///
 /// # Errors
-/// When there are fewer than [`MIN_REFERENCE`] + 1 reference rows, one occurs twice or is beyond the
-/// rows, or the metric fails.
+/// When there are fewer than [`MIN_REFERENCE`] + 1 untreated rows, an owner is beyond the rows, or
+/// the metric fails.
 pub fn score_out_of_fold<M>(
     metric: &M,
-    reference_rows: &[usize],
+    reference: &Reference,
     predicted: ArrayView2<'_, f32>,
     actual: ArrayView2<'_, f32>,
 ) -> Result<Array1<f64>, RankError>
@@ -75,19 +119,20 @@ where
     M: Discrepancy<Error = RankError> + ?Sized,
 {
     check_rows(predicted, actual)?;
-    let known = check_indices("untreated", reference_rows, predicted.nrows())?;
-    if reference_rows.len() <= MIN_REFERENCE {
+    let untreated: BTreeSet<usize> = reference.owners.iter().copied().collect();
+    let distinct: Vec<usize> = untreated.iter().copied().collect();
+    check_indices("untreated", &distinct, predicted.nrows())?;
+    if untreated.len() <= MIN_REFERENCE {
         return Err(RankError::TooFewWells {
             what: "untreated",
-            found: reference_rows.len(),
+            found: untreated.len(),
             needed: MIN_REFERENCE + 1,
         });
     }
     let mut scores = Array1::zeros(predicted.nrows());
-    let mut score = |reference: &[usize], rows: &[usize]| -> Result<(), RankError> {
-        let residuals = &actual.select(Axis(0), reference) - &predicted.select(Axis(0), reference);
+    let mut score = |residuals: ArrayView2<'_, f32>, rows: &[usize]| -> Result<(), RankError> {
         let of_rows = metric.score(
-            residuals.view(),
+            residuals,
             predicted.select(Axis(0), rows).view(),
             actual.select(Axis(0), rows).view(),
         )?;
@@ -97,14 +142,13 @@ where
         }
         Ok(())
     };
-    for (position, &row) in reference_rows.iter().enumerate() {
-        let others = [&reference_rows[..position], &reference_rows[position + 1..]].concat();
-        score(&others, &[row])?;
+    for &row in &untreated {
+        score(reference.without(row).view(), &[row])?;
     }
     let rest: Vec<usize> = (0..predicted.nrows())
-        .filter(|row| !known.contains(row))
+        .filter(|row| !untreated.contains(row))
         .collect();
-    score(reference_rows, &rest)?;
+    score(reference.residuals.view(), &rest)?;
     Ok(scores)
 }
 
@@ -196,4 +240,26 @@ pub(crate) fn check_indices(
         None => Ok(known),
         Some(&row) => Err(RankError::BadRow { what, row, rows }),
     }
+}
+
+/// The scale of every feature, by which it is divided so that all weigh alike.
+///
+/// ```text
+/// max(sⱼ, floor · s̄),   sⱼ² = mean of squared reference residuals,   s̄² = mean of sⱼ²
+/// ```
+/// `None` when no feature varies.
+pub(crate) fn feature_scales(reference: &DMatrix<f64>, floor: f64) -> Option<Vec<f64>> {
+    let rows = reference.nrows() as f64;
+    let variances: Vec<f64> = reference
+        .column_iter()
+        .map(|column| column.norm_squared() / rows)
+        .collect();
+    let mean = variances.iter().sum::<f64>() / variances.len() as f64;
+    let least = floor.powi(2) * mean;
+    (mean > 0.0).then(|| {
+        variances
+            .iter()
+            .map(|variance| variance.max(least).sqrt())
+            .collect()
+    })
 }

@@ -3,13 +3,13 @@ use serde::{Deserialize, Serialize};
 use spheroid_core::{Discrepancy, ParamError, fraction};
 
 use crate::{
-    RankError,
-    discrepancy::{reference_rows, residuals},
+    RankError, StandardizedL2Config,
+    discrepancy::{feature_scales, reference_rows, residuals},
     ledoit_wolf::ShrunkCovariance,
 };
 
 /// Settings of [`Mahalanobis`].
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct MahalanobisConfig {
     /// Share of the identity in the covariance, from 0 to 1; estimated when absent. 0 needs more
@@ -21,6 +21,21 @@ pub struct MahalanobisConfig {
     /// a predictor that learned the mean change it makes no difference. With persistence it does: set
     /// it, or a drug that stops all growth scores 0 and ranks below untreated wells.
     pub centre: bool,
+    /// Divide every feature by the scale of its reference residuals first, as
+    /// [`StandardizedL2`](crate::StandardizedL2) does with its default floor. On by default:
+    /// shrinkage pulls towards equal variances, which means nothing between features of unlike units.
+    /// Without it, and with n > D, the distance does not depend on the units at all.
+    pub standardize: bool,
+}
+
+impl Default for MahalanobisConfig {
+    fn default() -> Self {
+        Self {
+            shrinkage: None,
+            centre: false,
+            standardize: true,
+        }
+    }
 }
 
 impl MahalanobisConfig {
@@ -57,6 +72,11 @@ pub struct Mahalanobis {
     config: MahalanobisConfig,
 }
 
+const DEGENERATE: RankError = RankError::DegenerateReference {
+    metric: "mahalanobis",
+    reason: "the untreated wells do not scatter, or all along one line",
+};
+
 impl Discrepancy for Mahalanobis {
     type Error = RankError;
 
@@ -82,12 +102,16 @@ impl Discrepancy for Mahalanobis {
                 row -= &mean;
             }
         }
-        let covariance = ShrunkCovariance::of(&reference, self.config.shrinkage).ok_or(
-            RankError::DegenerateReference {
-                metric: "mahalanobis",
-                reason: "the untreated wells do not scatter, or all along one line",
-            },
-        )?;
+        if self.config.standardize {
+            let floor = StandardizedL2Config::default().floor;
+            let scales = feature_scales(&reference, floor).ok_or(DEGENERATE)?;
+            for (feature, scale) in scales.into_iter().enumerate() {
+                reference.column_mut(feature).unscale_mut(scale);
+                residuals.column_mut(feature).unscale_mut(scale);
+            }
+        }
+        let covariance =
+            ShrunkCovariance::of(&reference, self.config.shrinkage).ok_or(DEGENERATE)?;
         Ok(residuals
             .row_iter()
             .map(|row| covariance.distance(&row.into_owned()))

@@ -4,7 +4,7 @@ use spheroid_core::{Discrepancy, ParamError, positive};
 
 use crate::{
     RankError,
-    discrepancy::{reference_rows, residuals},
+    discrepancy::{feature_scales, reference_rows, residuals},
 };
 
 /// Settings of [`StandardizedL2`].
@@ -76,23 +76,16 @@ impl Discrepancy for StandardizedL2 {
                 row -= &mean;
             }
         }
-        let rows = reference.nrows() as f64;
-        let variances: Vec<f64> = reference
-            .column_iter()
-            .map(|column| column.norm_squared() / rows)
-            .collect();
-        let mean = variances.iter().sum::<f64>() / variances.len() as f64;
-        if mean == 0.0 {
-            return Err(RankError::DegenerateReference {
+        let scales = feature_scales(&reference, self.config.floor).ok_or(
+            RankError::DegenerateReference {
                 metric: "standardized_l2",
                 reason: "no feature varies among the untreated wells",
-            });
-        }
-        let least = self.config.floor.powi(2) * mean;
+            },
+        )?;
         let squares = residuals.row_iter().map(|residual| {
-            let terms = residual.iter().zip(&variances);
+            let terms = residual.iter().zip(&scales);
             terms
-                .map(|(value, variance)| value * value / variance.max(least))
+                .map(|(value, scale)| (value / scale).powi(2))
                 .sum::<f64>()
         });
         Ok(squares.map(f64::sqrt).collect())

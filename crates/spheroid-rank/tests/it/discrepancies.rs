@@ -6,7 +6,7 @@ use serde::Deserialize;
 use spheroid_core::Discrepancy;
 use spheroid_rank::{
     L2, Mahalanobis, MahalanobisConfig, RankError, StandardizedL2Config, direction,
-    discrepancy::{MIN_REFERENCE, all, by_name, score_out_of_fold},
+    discrepancy::{MIN_REFERENCE, Reference, all, by_name, score_out_of_fold},
 };
 
 type Metric = Box<dyn Discrepancy<Error = RankError>>;
@@ -48,6 +48,7 @@ fn mahalanobis(centre: bool) -> Metric {
     Box::new(
         MahalanobisConfig {
             centre,
+            standardize: false,
             ..Default::default()
         }
         .build()
@@ -246,6 +247,7 @@ fn full_shrinkage_is_l2_in_units_of_the_mean_scale() {
     let metric = MahalanobisConfig {
         shrinkage: Some(1.0),
         centre: false,
+        standardize: false,
     }
     .build()
     .unwrap();
@@ -265,7 +267,7 @@ fn full_shrinkage_is_l2_in_units_of_the_mean_scale() {
 fn mahalanobis_does_not_depend_on_scale_or_rotation() {
     let (reference, predicted, actual) = (noise(1, 10, 2), noise(2, 4, 2), noise(3, 4, 2));
     let turn = array![[0.6f32, -0.8], [0.8, 0.6]] * 50.0;
-    let metric = Mahalanobis::default();
+    let metric = mahalanobis(false);
     let scores = metric
         .score(reference.view(), predicted.view(), actual.view())
         .unwrap();
@@ -323,9 +325,10 @@ fn untreated_rows_are_scored_against_the_others() {
     let (predicted, actual) = (noise(1, 8, 30), noise(2, 8, 30));
     let residuals = &actual - &predicted;
     let untreated = [1, 2, 4, 5, 7];
+    let reference = Reference::of_rows(&untreated, predicted.view(), actual.view()).unwrap();
     for metric in all() {
         let scores =
-            score_out_of_fold(&*metric, &untreated, predicted.view(), actual.view()).unwrap();
+            score_out_of_fold(&*metric, &reference, predicted.view(), actual.view()).unwrap();
         let by_hand = |reference: &[usize], row: usize| {
             let row = [row];
             metric
@@ -346,8 +349,9 @@ fn in_sample_scores_would_be_too_low() {
     let (predicted, actual) = (Array2::zeros((10, 100)), noise(2, 10, 100));
     let untreated: Vec<usize> = (0..10).collect();
     let metric = Mahalanobis::default();
+    let reference = Reference::of_rows(&untreated, predicted.view(), actual.view()).unwrap();
     let out_of_fold =
-        score_out_of_fold(&metric, &untreated, predicted.view(), actual.view()).unwrap();
+        score_out_of_fold(&metric, &reference, predicted.view(), actual.view()).unwrap();
     let in_sample = metric
         .score(actual.view(), predicted.view(), actual.view())
         .unwrap();
@@ -363,7 +367,9 @@ fn in_sample_scores_would_be_too_low() {
 fn wrong_reference_rows_are_refused() {
     let rows = noise(1, 6, 3);
     let score = |reference: &[usize]| {
-        score_out_of_fold(&L2, reference, rows.view(), rows.view()).unwrap_err()
+        Reference::of_rows(reference, rows.view(), rows.view())
+            .and_then(|reference| score_out_of_fold(&L2, &reference, rows.view(), rows.view()))
+            .unwrap_err()
     };
     assert!(matches!(
         score(&[0, 1, 2]),
@@ -434,4 +440,48 @@ fn direction_refuses_what_gives_no_axis() {
         direction(nan.view(), &[0, 1], &[2, 3]),
         Err(RankError::NotFinite { .. })
     ));
+}
+
+#[test]
+fn a_row_is_scored_without_any_residual_that_it_owns() {
+    let (predicted, actual) = (noise(1, 5, 6), noise(2, 5, 6));
+    let more = noise(3, 8, 6);
+    let owners = vec![0, 1, 2, 3, 0, 1, 2, 3];
+    let reference = Reference::new(more.clone(), owners).unwrap();
+    let metric = Mahalanobis::default();
+    let scores = score_out_of_fold(&metric, &reference, predicted.view(), actual.view()).unwrap();
+    let by_hand = |residuals: &[usize], row: usize| {
+        metric
+            .score(
+                more.select(Axis(0), residuals).view(),
+                predicted.select(Axis(0), &[row]).view(),
+                actual.select(Axis(0), &[row]).view(),
+            )
+            .unwrap()[0]
+    };
+    assert_eq!(scores[1], by_hand(&[0, 2, 3, 4, 6, 7], 1));
+    assert_eq!(scores[4], by_hand(&[0, 1, 2, 3, 4, 5, 6, 7], 4));
+}
+
+#[test]
+fn standardized_mahalanobis_does_not_depend_on_the_units_of_features() {
+    let (reference, predicted, actual) = (noise(1, 8, 20), noise(2, 4, 20), noise(3, 4, 20));
+    let mut units = Array2::ones((1, 20));
+    units[[0, 3]] = 4.0f32;
+    units[[0, 7]] = 0.5;
+    let score = |metric: &dyn Discrepancy<Error = RankError>, units: &Array2<f32>| {
+        let [a, b, c] = [&reference, &predicted, &actual].map(|rows| rows * units);
+        metric.score(a.view(), b.view(), c.view()).unwrap()
+    };
+    let plain = Array2::ones((1, 20));
+    let (a, b) = (
+        score(&Mahalanobis::default(), &plain),
+        score(&Mahalanobis::default(), &units),
+    );
+    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5 * a));
+    let (a, b) = (
+        score(&*mahalanobis(false), &plain),
+        score(&*mahalanobis(false), &units),
+    );
+    assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() > 1e-3 * a));
 }
