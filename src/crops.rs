@@ -88,15 +88,28 @@ impl Crops {
                 let prepared = plate
                     .load(index)
                     .and_then(|stack| preparer.prepare(&stack))
-                    .map_err(|source| PipelineError::Stack { stack: key.to_string(), source })?;
-                let Prepared { crop, morphology, empty } = prepared;
+                    .map_err(|source| PipelineError::Stack {
+                        stack: key.to_string(),
+                        source,
+                    })?;
+                let Prepared {
+                    crop,
+                    morphology,
+                    empty,
+                } = prepared;
                 let bytes: Vec<u8> = crop.iter().flat_map(|value| value.to_le_bytes()).collect();
                 let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 let (out, offset, entries) = &mut *shared;
                 out.write_all(&bytes).map_err(io(&path, "write"))?;
                 let planes = crop.len_of(Axis(0));
                 let morphology = morphology.to_vec();
-                entries.push(Entry { key, offset: *offset, planes, morphology, empty });
+                entries.push(Entry {
+                    key,
+                    offset: *offset,
+                    planes,
+                    morphology,
+                    empty,
+                });
                 *offset += bytes.len() as u64;
                 monitor.step(None);
                 Ok::<(), PipelineError>(())
@@ -105,10 +118,18 @@ impl Crops {
         entries.sort_by(|a, b| a.key.cmp(&b.key));
         monitor.finish();
 
-        let index = Index { config: *config, sources, entries };
+        let index = Index {
+            config: *config,
+            sources,
+            entries,
+        };
         write_json(&folder.join(INDEX), &index)?;
         let pixels = File::open(&path).map_err(io(&path, "open"))?;
-        Ok(Self { index, pixels: Mutex::new(pixels), path })
+        Ok(Self {
+            index,
+            pixels: Mutex::new(pixels),
+            path,
+        })
     }
 
     /// Opens finished crops; `None` when there are none.
@@ -128,10 +149,17 @@ impl Crops {
             return Ok(None);
         };
         let size = index.config.size as u64;
-        let needed: u64 =
-            index.entries.iter().map(|entry| 4 * entry.planes as u64 * size * size).sum();
+        let needed: u64 = index
+            .entries
+            .iter()
+            .map(|entry| 4 * entry.planes as u64 * size * size)
+            .sum();
         let found = pixels.metadata().map_err(io(&path, "read"))?.len();
-        Ok((found == needed).then(|| Self { index, pixels: Mutex::new(pixels), path }))
+        Ok((found == needed).then(|| Self {
+            index,
+            pixels: Mutex::new(pixels),
+            path,
+        }))
     }
 
     /// Number of stacks.
@@ -167,12 +195,18 @@ impl Crops {
         let mut bytes = vec![0; 4 * planes * size * size];
         {
             let mut file = self.pixels.lock().unwrap_or_else(PoisonError::into_inner);
-            file.seek(SeekFrom::Start(offset)).map_err(io(&self.path, "read"))?;
-            file.read_exact(&mut bytes).map_err(io(&self.path, "read"))?;
+            file.seek(SeekFrom::Start(offset))
+                .map_err(io(&self.path, "read"))?;
+            file.read_exact(&mut bytes)
+                .map_err(io(&self.path, "read"))?;
         }
-        let values = bytes.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-        Ok(Array3::from_shape_vec((planes, size, size), values.collect())
-            .expect("a crop has planes × size × size values"))
+        let values = bytes
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        Ok(
+            Array3::from_shape_vec((planes, size, size), values.collect())
+                .expect("a crop has planes × size × size values"),
+        )
     }
 
     /// Area, circularity and darkness of every stack: the plain baseline.
@@ -203,9 +237,14 @@ fn sources(plate: &Plate) -> Result<Vec<Source>, PipelineError> {
         .map(|path| {
             let about = std::fs::metadata(&path).map_err(io(&path, "open"))?;
             let modified = about.modified().map_err(io(&path, "read"))?;
-            let modified_nanoseconds =
-                modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
-            Ok(Source { bytes: about.len(), modified_nanoseconds, path })
+            let modified_nanoseconds = modified
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_nanos());
+            Ok(Source {
+                bytes: about.len(),
+                modified_nanoseconds,
+                path,
+            })
         })
         .collect()
 }
@@ -221,8 +260,10 @@ fn remove_stale(path: &Path) -> Result<(), PipelineError> {
 
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), PipelineError> {
     atomic::write_file(path, |out| {
-        serde_json::to_writer_pretty(&mut *out, value)
-            .map_err(|source| PipelineError::Json { path: path.to_owned(), source })?;
+        serde_json::to_writer_pretty(&mut *out, value).map_err(|source| PipelineError::Json {
+            path: path.to_owned(),
+            source,
+        })?;
         out.write_all(b"\n").map_err(io(path, "write"))
     })
 }
@@ -232,5 +273,12 @@ pub(crate) fn io(
     action: &'static str,
 ) -> impl Fn(std::io::Error) -> PipelineError + use<> {
     let path = path.to_owned();
-    move |source| CoreError::Io { path: path.clone(), action, source }.into()
+    move |source| {
+        CoreError::Io {
+            path: path.clone(),
+            action,
+            source,
+        }
+        .into()
+    }
 }

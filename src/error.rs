@@ -29,9 +29,7 @@ pub enum PipelineError {
     #[error("no well of images.csv is in the plate map: check the plate names and wells of both")]
     NothingInCommon,
     /// A plate without controls.
-    #[error(
-        "no untreated well has images: mark the control wells as `untreated` in the plate map"
-    )]
+    #[error("no untreated well has images: mark the control wells as `untreated` in the plate map")]
     NoUntreated,
     /// Too few controls for an out-of-fold prediction.
     #[error(

@@ -45,7 +45,14 @@ impl Plate {
         };
         let toml = folder.join("plate_map.toml");
         let csv = folder.join("plate_map.csv");
-        let map = PlateMap::read(if toml.exists() && !csv.exists() { &toml } else { &csv }, format)?;
+        let map = PlateMap::read(
+            if toml.exists() && !csv.exists() {
+                &toml
+            } else {
+                &csv
+            },
+            format,
+        )?;
         let (plate, more) = Self::join(images, map, format)?;
         warnings.extend(more);
         Ok((plate, warnings))
@@ -60,10 +67,15 @@ impl Plate {
         map: PlateMap,
         format: PlateFormat,
     ) -> Result<(Self, Vec<Warning>), PipelineError> {
-        let imaged: BTreeSet<_> =
-            images.stacks().iter().map(|stack| stack.key.plate_well()).collect();
+        let imaged: BTreeSet<_> = images
+            .stacks()
+            .iter()
+            .map(|stack| stack.key.plate_well())
+            .collect();
         let not_imaged = map.wells().keys().filter(|well| !imaged.contains(well));
-        let not_mapped = imaged.iter().filter(|well| map.treatment_of(well).is_none());
+        let not_mapped = imaged
+            .iter()
+            .filter(|well| map.treatment_of(well).is_none());
         let warnings = [
             Warning::about(
                 "well of the plate map without images; left out",
@@ -86,7 +98,12 @@ impl Plate {
             return Err(PipelineError::NoUntreated);
         }
         let stacks = images.stacks().to_vec();
-        let plate = Self { stacks, map, format, limits: Limits::default() };
+        let plate = Self {
+            stacks,
+            map,
+            format,
+            limits: Limits::default(),
+        };
         Ok((plate, warnings.into_iter().flatten().collect()))
     }
 

@@ -24,7 +24,10 @@ pub struct PrepareConfig {
 
 impl Default for PrepareConfig {
     fn default() -> Self {
-        Self { size: 96, field: 0.8 }
+        Self {
+            size: 96,
+            field: 0.8,
+        }
     }
 }
 
@@ -89,7 +92,10 @@ impl Preparer {
                 measured.circularity,
                 1.0 - measured.mean_intensity,
             ];
-            (array![features[0] as f32, features[1] as f32, features[2] as f32], measured.centroid)
+            (
+                array![features[0] as f32, features[1] as f32, features[2] as f32],
+                measured.centroid,
+            )
         };
 
         let side = field * rows.min(columns) as f64;
@@ -110,6 +116,10 @@ impl Preparer {
             };
             out.assign(&cut);
         }
-        Ok(Prepared { crop, morphology, empty })
+        Ok(Prepared {
+            crop,
+            morphology,
+            empty,
+        })
     }
 }

@@ -52,6 +52,7 @@ mod response;
 mod scene;
 mod screen;
 mod stream;
+mod truth;
 
 pub use config::{Drug, PlateSimConfig, Screen, TreatmentPlan};
 pub use effect::EffectMix;
@@ -59,3 +60,4 @@ pub use error::SimError;
 pub use files::PlateFiles;
 pub use plate::{PlateSim, SimWell, TreatmentTruth};
 pub use response::{Hill, bliss};
+pub use truth::read_truth;

@@ -8,6 +8,7 @@
 //! It reads no image and draws no augmentation: training takes views from a [`train::Views`].
 
 mod device;
+pub use burn::tensor::Device;
 mod embedder;
 pub mod encoder;
 mod error;

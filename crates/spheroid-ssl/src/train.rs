@@ -380,10 +380,21 @@ mod tests {
     #[test]
     fn every_method_learns() {
         for name in MethodConfig::NAMES {
-            let config = TrainConfig { learning_rate: 1e-2, ..config(40) };
+            let config = TrainConfig {
+                learning_rate: 1e-2,
+                ..config(40)
+            };
             let device = Device::flex();
-            let trained =
-                train(method(name), &Gratings, &config, &device, None, false, |_| ()).unwrap();
+            let trained = train(
+                method(name),
+                &Gratings,
+                &config,
+                &device,
+                None,
+                false,
+                |_| (),
+            )
+            .unwrap();
             let (first, last) = (trained.epochs[0].loss, trained.epochs[39].loss);
             assert!(last < 0.8 * first, "{name}: from {first} to {last}");
         }

@@ -2,7 +2,10 @@
 //!
 //! Not published; everything panics with a sentence, because a test is what calls it.
 
-#![allow(clippy::unwrap_used, reason = "called by tests alone, which are to panic")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "called by tests alone, which are to panic"
+)]
 
 pub mod conformance;
 mod fixture;

@@ -1,0 +1,81 @@
+//! Embeds every stack of a plate with a trained encoder.
+//!
+//! `cargo run --release --example embed -- --data DIR --model model --out embeddings.csv`
+//!
+//! The last line says where the table is; the example `rank_embeddings` uses it.
+
+mod support;
+
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use spheroid::{
+    Plate, core::PlateFormat, crops::Crops, embed, prepare::PrepareConfig, pretrain::Model,
+};
+
+/// Embeds the images of a plate.
+#[derive(Parser)]
+struct Arguments {
+    /// Folder with images.csv and plate_map.csv (or plate_map.toml).
+    #[arg(long)]
+    data: PathBuf,
+    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
+    #[arg(long)]
+    pattern: Option<String>,
+    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
+    #[arg(long, default_value_t = 96)]
+    wells: usize,
+    /// Folder that the example `pretrain` wrote; without one, area, circularity and darkness are
+    /// written instead of learned features.
+    #[arg(long)]
+    model: Option<PathBuf>,
+    /// Where crops of the images are kept; those of the model are taken where they fit.
+    #[arg(long)]
+    crops: Option<PathBuf>,
+    /// The table to write.
+    #[arg(long)]
+    out: PathBuf,
+    /// Backend: flex, ndarray, cpu, wgpu or cuda, as far as compiled in.
+    #[arg(long, default_value = "flex")]
+    device: String,
+}
+
+fn main() -> ExitCode {
+    support::run(|| embed_plate(&Arguments::parse()))
+}
+
+fn embed_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let bars = support::Bars::default();
+    let device = support::device(&arguments.device)?;
+    let format = PlateFormat::try_from(arguments.wells)?;
+    let model = arguments
+        .model
+        .as_ref()
+        .map(|folder| Model::load(folder, &device))
+        .transpose()?;
+    let (plate, warnings) = Plate::open(&arguments.data, arguments.pattern.as_deref(), format)?;
+    let beside = arguments
+        .model
+        .as_ref()
+        .unwrap_or(&arguments.data)
+        .join("crops");
+    let folder = arguments.crops.as_ref().unwrap_or(&beside);
+    let prepare = model
+        .as_ref()
+        .map_or(PrepareConfig::default(), |model| model.config.prepare);
+    let crops = Crops::prepare(&plate, folder, &prepare, &bars)?;
+    for warning in warnings.iter().chain(&crops.warning()) {
+        eprintln!("warning: {warning}");
+    }
+    let embeddings = match &model {
+        Some(model) => embed::embed(&crops, &model.freeze(&device), &bars)?,
+        None => crops.morphology()?,
+    };
+    embeddings.write_csv(&arguments.out, Some(plate.map()))?;
+    let (stacks, features) = embeddings.values().dim();
+    println!(
+        "{stacks} stacks with {features} features in {}",
+        arguments.out.display()
+    );
+    Ok(())
+}

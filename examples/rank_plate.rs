@@ -1,0 +1,148 @@
+//! The main job: from a plate of images to a ranked list of treatments.
+//!
+//! `cargo run --release --example rank_plate` simulates a plate and ranks it;
+//! `cargo run --release --example rank_plate -- --data DIR` ranks a real one.
+//!
+//! The last line says where the report is.
+
+mod support;
+
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+use clap::Parser;
+use spheroid::{
+    Monitor, Plate,
+    core::{PlateFormat, Warning},
+    job::{Finished, JobConfig, run},
+    pretrain::{ENCODER, EPOCHS, METHOD, PretrainConfig},
+    rank::RankConfig,
+    sim::{PlateSimConfig, read_truth},
+};
+
+/// Ranks the treatments of a plate by efficacy; without --data, of a simulated one.
+#[derive(Parser)]
+struct Arguments {
+    /// Folder with images.csv and plate_map.csv (or plate_map.toml).
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
+    #[arg(long, requires = "data")]
+    pattern: Option<String>,
+    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
+    #[arg(long, default_value_t = 96)]
+    wells: usize,
+    /// Day on which the drugs were given, after the images of that day.
+    #[arg(long, default_value = "7")]
+    drug_day: spheroid::core::Day,
+    /// Folder for the results.
+    #[arg(long, default_value = "out/rank_plate")]
+    out: PathBuf,
+    /// Fixes every random choice.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Self-supervised method: simclr or vicreg.
+    #[arg(long, default_value = METHOD)]
+    method: String,
+    /// Network: resnet10-w8, resnet10-w16, resnet18-w16 or resnet18.
+    #[arg(long, default_value = ENCODER)]
+    encoder: String,
+    /// Passes over the images; 0 leaves the encoder untrained.
+    #[arg(long, default_value_t = EPOCHS)]
+    epochs: usize,
+    /// Backend: flex, ndarray, cpu, wgpu or cuda, as far as compiled in.
+    #[arg(long, default_value = "flex")]
+    device: String,
+    /// Discrepancy: mahalanobis, standardized_l2, l2 or cosine.
+    #[arg(long, default_value = "mahalanobis")]
+    metric: String,
+    /// Go on after the last finished epoch of an interrupted run.
+    #[arg(long)]
+    resume: bool,
+}
+
+fn main() -> ExitCode {
+    support::run(|| rank_plate(&Arguments::parse()))
+}
+
+fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
+    let bars = support::Bars::default();
+    let device = support::device(&arguments.device)?;
+    let Arguments {
+        encoder,
+        method,
+        epochs,
+        seed,
+        ..
+    } = arguments;
+    let mut rank = RankConfig::default();
+    rank.metric.clone_from(&arguments.metric);
+    rank.drug_day = arguments.drug_day;
+    let config = JobConfig {
+        pretrain: PretrainConfig::by_name(encoder, method, *epochs, *seed)?,
+        rank,
+    };
+
+    let data = match &arguments.data {
+        Some(data) => data.clone(),
+        None => simulate(arguments, &bars)?,
+    };
+    let format = PlateFormat::try_from(arguments.wells)?;
+    let (plate, warnings) = Plate::open(&data, arguments.pattern.as_deref(), format)?;
+    let truth = data.join("truth.csv");
+    let truth = truth.exists().then(|| read_truth(&truth)).transpose()?;
+    let Arguments { out, resume, .. } = arguments;
+    let finished = run(
+        &plate,
+        truth.as_ref(),
+        &config,
+        &device,
+        out,
+        *resume,
+        &bars,
+    )?;
+    print(&finished, &warnings);
+    println!(
+        "\nresults in {}; report: {}",
+        out.display(),
+        finished.report.display()
+    );
+    Ok(())
+}
+
+/// Writes a simulated plate into the output folder, or takes the one that lies there.
+fn simulate(arguments: &Arguments, bars: &support::Bars) -> Result<PathBuf, Box<dyn Error>> {
+    let folder = arguments.out.join("plate");
+    let config = PlateSimConfig {
+        seed: arguments.seed,
+        ..PlateSimConfig::default()
+    };
+    support::simulate(config, &folder, bars)?;
+    bars.finish();
+    Ok(folder)
+}
+
+fn print(finished: &Finished, warnings: &[Warning]) {
+    println!(
+        "{:>4}  {:<32} {:<14} {:>7}  {:>15}  wells",
+        "rank", "treatment", "group", "score", "95 % interval"
+    );
+    for row in &finished.ranked.ranking.rows {
+        let interval = row.ci_low.zip(row.ci_high);
+        let interval = interval.map_or("–".into(), |(low, high)| format!("{low:.2} – {high:.2}"));
+        let group = row.group.to_string();
+        println!(
+            "{:>4}  {:<32} {group:<14} {:>7.2}  {interval:>15}  {:>5}",
+            row.rank, row.treatment, row.score, row.wells
+        );
+    }
+    for warning in warnings.iter().chain(&finished.warnings) {
+        eprintln!("warning: {warning}");
+    }
+    if let Some(agreement) = &finished.agreement {
+        println!(
+            "\nKendall's tau with the true efficacy: {:.3} (learned features alone {:.3}, \
+             morphology baseline {:.3})",
+            agreement.ranking, agreement.embedding_alone, agreement.morphology_baseline
+        );
+    }
+}

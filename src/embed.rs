@@ -1,0 +1,69 @@
+//! From crops to one row of features a stack.
+
+use ndarray::{Array2, Array3, Axis, s};
+use spheroid_core::{Embed, Embeddings};
+use spheroid_ssl::SslError;
+
+use crate::{Monitor, PipelineError, crops::Crops};
+
+/// Embeds every stack: the mean over its planes and over four quarter turns of each.
+///
+/// Averaging takes out what is left of focus and orientation. One stack is in memory at a time.
+///
+/// # Errors
+/// When a crop cannot be read, the encoder refuses it, or a feature is not finite.
+pub fn embed<E>(
+    crops: &Crops,
+    encoder: &E,
+    monitor: &dyn Monitor,
+) -> Result<Embeddings, PipelineError>
+where
+    E: Embed<Item = Array3<f32>, Error = SslError>,
+{
+    monitor.start("embedding images", crops.len());
+    let mut values = Array2::zeros((crops.len(), encoder.dim()));
+    for (index, mut row) in values.rows_mut().into_iter().enumerate() {
+        let crop = crops.load(index)?;
+        let views: Vec<Array3<f32>> = crop
+            .axis_iter(Axis(0))
+            .flat_map(|plane| quarter_turns(plane.insert_axis(Axis(0)).to_owned()))
+            .collect();
+        let features = encoder.embed(&views)?;
+        // A stack has at least one plane.
+        row.assign(&(features.sum_axis(Axis(0)) / views.len() as f32));
+        monitor.step(None);
+    }
+    monitor.finish();
+    Ok(Embeddings::new(crops.keys().cloned().collect(), values)?)
+}
+
+fn quarter_turns(image: Array3<f32>) -> [Array3<f32>; 4] {
+    let turn = |image: &Array3<f32>| {
+        image
+            .view()
+            .permuted_axes([0, 2, 1])
+            .slice(s![.., ..;-1, ..])
+            .as_standard_layout()
+            .into_owned()
+    };
+    let once = turn(&image);
+    let twice = turn(&once);
+    let thrice = turn(&twice);
+    [image, once, twice, thrice]
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::arr3;
+
+    use super::*;
+
+    #[test]
+    fn quarter_turns_go_round() {
+        let [a, b, c, d] = quarter_turns(arr3(&[[[1.0, 2.0], [3.0, 4.0]]]));
+        assert_eq!(a, arr3(&[[[1.0, 2.0], [3.0, 4.0]]]));
+        assert_eq!(b, arr3(&[[[2.0, 4.0], [1.0, 3.0]]]));
+        assert_eq!(c, arr3(&[[[4.0, 3.0], [2.0, 1.0]]]));
+        assert_eq!(d, arr3(&[[[3.0, 1.0], [4.0, 2.0]]]));
+    }
+}

@@ -1,0 +1,168 @@
+//! The main job: from a plate on disk to a ranked list with its report.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use spheroid_core::{Embeddings, PlateMap, RankMetric, Warning};
+use spheroid_rank::{KendallTauB, RankError};
+use spheroid_ssl::Device;
+
+use crate::{
+    Monitor, PipelineError, Plate,
+    crops::Crops,
+    embed::embed,
+    pretrain::{Model, PretrainConfig},
+    rank::{RankConfig, Ranked, check, morphology_baseline, rank},
+    results,
+};
+
+/// Settings of [`run`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JobConfig {
+    /// The encoder and its training.
+    pub pretrain: PretrainConfig,
+    /// The ranking.
+    pub rank: RankConfig,
+}
+
+/// What [`run`] found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// The ranked plate.
+    pub ranked: Ranked,
+    /// Agreement with the truth, where it is known.
+    pub agreement: Option<Agreement>,
+    /// What was left out or is doubtful.
+    pub warnings: Vec<Warning>,
+    /// The page that shows all of it.
+    pub report: PathBuf,
+}
+
+/// Kendall's τ-b between scores and the true kill.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Agreement {
+    /// Of the ranking.
+    pub ranking: f64,
+    /// Of the learned features without morphology.
+    pub embedding_alone: f64,
+    /// Of the plain baseline: area, circularity and intensity.
+    pub morphology_baseline: f64,
+}
+
+impl Agreement {
+    fn new(
+        truth: &BTreeMap<String, f64>,
+        ranked: &Ranked,
+        alone: &Ranked,
+        baseline: &BTreeMap<String, f64>,
+    ) -> Result<Self, RankError> {
+        Ok(Self {
+            ranking: kendall_tau(&treatment_scores(ranked), truth)?,
+            embedding_alone: kendall_tau(&treatment_scores(alone), truth)?,
+            morphology_baseline: kendall_tau(baseline, truth)?,
+        })
+    }
+}
+
+/// Kendall's τ-b over the treatments that both know.
+///
+/// # Errors
+/// When fewer than two treatments are known to both, or all are tied.
+pub fn kendall_tau(
+    scores: &BTreeMap<String, f64>,
+    truth: &BTreeMap<String, f64>,
+) -> Result<f64, RankError> {
+    let common = scores
+        .iter()
+        .filter_map(|(name, score)| Some((*score, *truth.get(name)?)));
+    let (scores, truth): (Vec<f64>, Vec<f64>) = common.unzip();
+    KendallTauB.evaluate(&scores, &truth)
+}
+
+/// The score of every treatment.
+pub fn treatment_scores(ranked: &Ranked) -> BTreeMap<String, f64> {
+    ranked
+        .ranking
+        .rows
+        .iter()
+        .map(|row| (row.treatment.clone(), row.score))
+        .collect()
+}
+
+/// Ranks the learned features and morphology together: the scores that the main job reports.
+///
+/// # Errors
+/// As [`rank`].
+pub fn rank_features(
+    learned: &Embeddings,
+    morphology: &Embeddings,
+    map: &PlateMap,
+    config: &RankConfig,
+) -> Result<Ranked, PipelineError> {
+    rank(
+        &[("learned", learned), ("morphology", morphology)],
+        map,
+        config,
+    )
+}
+
+/// Prepares, trains, embeds, predicts, scores, ranks and reports into the folder `out`.
+///
+/// Crops and checkpoints in `out` are used again when they belong to the same images and settings;
+/// with `resume` training goes on after the last finished epoch. Results appear when all of them are
+/// there: `ranking.csv`, `ranking.json`, `wells.csv`, `embeddings.csv`, `morphology.csv`,
+/// `report.html` and `model/`.
+///
+/// # Errors
+/// When a stage fails; no result file is then written.
+pub fn run(
+    plate: &Plate,
+    truth: Option<&BTreeMap<String, f64>>,
+    config: &JobConfig,
+    device: &Device,
+    out: &Path,
+    resume: bool,
+    monitor: &dyn Monitor,
+) -> Result<Finished, PipelineError> {
+    check(plate, &config.rank)?;
+    let JobConfig {
+        pretrain,
+        rank: rank_config,
+    } = config;
+    let crops = Crops::prepare(plate, &out.join("crops"), &pretrain.prepare, monitor)?;
+    let morphology = crops.morphology()?;
+    let baseline = morphology_baseline(&morphology, plate.map(), rank_config)?;
+    let model = Model::pretrain(
+        &crops,
+        pretrain.clone(),
+        device,
+        &out.join("model"),
+        resume,
+        monitor,
+    )?;
+    let learned = embed(&crops, &model.freeze(device), monitor)?;
+    let mut ranked = rank_features(&learned, &morphology, plate.map(), rank_config)?;
+    let agreement = truth
+        .map(|truth| {
+            let alone = rank(&[("learned", &learned)], plate.map(), rank_config)?;
+            Ok::<_, PipelineError>(Agreement::new(truth, &ranked, &alone, &baseline)?)
+        })
+        .transpose()?;
+    let mut warnings: Vec<Warning> = crops.warning().into_iter().collect();
+    warnings.append(&mut ranked.warnings);
+    let finished = Finished {
+        ranked,
+        agreement,
+        warnings,
+        report: out.join("report.html"),
+    };
+    let report = results::report(plate, &crops, &model, config, &finished)?;
+    learned.write_csv(&out.join("embeddings.csv"), Some(plate.map()))?;
+    morphology.write_csv(&out.join("morphology.csv"), Some(plate.map()))?;
+    results::write(out, config, &finished)?;
+    report.write(&finished.report)?;
+    Ok(finished)
+}

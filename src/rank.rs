@@ -1,0 +1,380 @@
+//! From embeddings to a ranked list of treatments.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate};
+use serde::{Deserialize, Serialize};
+use spheroid_core::{Day, Discrepancy, Embeddings, Group, PlateMap, PlateWell, StackKey, Warning};
+use spheroid_rank::{
+    RankError, Ranking, RankingConfig, WellScore,
+    discrepancy::{Reference, by_name, score_out_of_fold},
+    median,
+};
+use spheroid_temporal::{
+    Folds, MIN_UNTREATED, MeanChange, Persistence, RidgeConfig, TemporalError, Trajectories, Well,
+    out_of_fold, skill,
+};
+
+use crate::{PipelineError, Plate};
+
+/// Settings of [`rank`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct RankConfig {
+    /// Last day on which images show no effect: drugs are given after they were taken.
+    pub drug_day: Day,
+    /// Discrepancy between predicted and actual embedding, by name.
+    pub metric: String,
+    /// Intervals.
+    pub ranking: RankingConfig,
+}
+
+impl Default for RankConfig {
+    fn default() -> Self {
+        Self {
+            drug_day: Day::new(7.0).expect("7 is finite"),
+            metric: "mahalanobis".to_owned(),
+            ranking: RankingConfig::default(),
+        }
+    }
+}
+
+/// A ranked plate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ranked {
+    /// Treatments, strongest first.
+    pub ranking: Ranking,
+    /// The score of every well; a typical untreated well has 1.
+    pub wells: Vec<WellScore>,
+    /// Skill of each predictor on untreated wells out of fold (1 perfect, 0 persistence), by the
+    /// name of the features and of the predictor.
+    pub skills: Vec<(String, f64)>,
+    /// Day that the predictions start from.
+    pub from: Day,
+    /// Day that is predicted.
+    pub to: Day,
+    /// What was left out.
+    pub warnings: Vec<Warning>,
+}
+
+/// Scores every well by how far it ends up from where an untreated one would, and ranks treatments.
+///
+/// For each set of `features` (a name and an embedding of the same stacks) a ridge regression learns
+/// from untreated wells how the embedding moves from the drug day to the last day. The discrepancy of
+/// a well is measured against what untreated wells do: their out-of-fold residuals at the last day and
+/// their changes between consecutive days. Untreated wells are predicted and scored out of fold. With
+/// several sets the score is the geometric mean of their discrepancies, each in units of the median
+/// untreated well.
+///
+/// Days between the drug day and the last one are used of untreated wells alone: those of a treated
+/// well already show the effect.
+///
+/// # Errors
+/// When there is no day before and after the drug, fewer than 4 untreated wells have images of both,
+/// the metric is unknown, or the embeddings do not fit each other.
+pub fn rank(
+    features: &[(&str, &Embeddings)],
+    map: &PlateMap,
+    config: &RankConfig,
+) -> Result<Ranked, PipelineError> {
+    let metric = by_name(&config.metric)?;
+    let scored = features
+        .iter()
+        .map(|(name, embeddings)| score(name, embeddings, map, config.drug_day, &*metric))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut scored = scored.into_iter();
+    let Some(first) = scored.next() else {
+        return Err(RankError::NoWells.into());
+    };
+    let Scored {
+        wells,
+        mut log_scores,
+        mut skills,
+        from,
+        to,
+        warnings,
+    } = first;
+    for other in scored {
+        if other.wells != wells {
+            let reason = "the feature sets embed different wells".to_owned();
+            return Err(PipelineError::Stage {
+                path: "embeddings".into(),
+                reason,
+            });
+        }
+        log_scores += &other.log_scores;
+        skills.extend(other.skills);
+    }
+    log_scores /= features.len() as f64;
+
+    let wells: Vec<WellScore> = wells
+        .into_iter()
+        .zip(&log_scores)
+        .map(|(well, log_score)| WellScore {
+            treatment: treatment(map, &well).clone(),
+            plate: well.plate,
+            well: well.well,
+            score: log_score.exp(),
+        })
+        .collect();
+    let (ranking, more) = config.ranking.build()?.rank(&wells)?;
+    let warnings = warnings.into_iter().chain(more).collect();
+    Ok(Ranked {
+        ranking,
+        wells,
+        skills,
+        from,
+        to,
+        warnings,
+    })
+}
+
+/// The scores of all wells by one set of features.
+struct Scored {
+    wells: Vec<PlateWell>,
+    log_scores: Array1<f64>,
+    skills: Vec<(String, f64)>,
+    from: Day,
+    to: Day,
+    warnings: Vec<Warning>,
+}
+
+fn score(
+    name: &str,
+    embeddings: &Embeddings,
+    map: &PlateMap,
+    drug_day: Day,
+    metric: &dyn Discrepancy<Error = RankError>,
+) -> Result<Scored, PipelineError> {
+    let layout = Layout::new(embeddings.keys().iter(), map);
+    let Plan {
+        from,
+        to,
+        wells,
+        untreated,
+        warning,
+    } = layout.plan(map, drug_day)?;
+    let series = layout.trajectories(embeddings, &wells, &[from, to])?;
+    let ridge = RidgeConfig::default().build()?;
+    let predicted = out_of_fold(&ridge, &series, &untreated, Folds::LeaveOneOut)?;
+
+    let mut reference = residuals(&series, &predicted, &untreated);
+    let mut owners = untreated.clone();
+    for days in layout.days.windows(2) {
+        // An untreated well may lack a day in between; its other days still count.
+        let has_both = |&well: &usize| layout.has(&wells[well], days);
+        let complete: Vec<usize> = untreated.iter().copied().filter(has_both).collect();
+        if complete.len() < MIN_UNTREATED || days == [from, to] {
+            continue;
+        }
+        let members: Vec<PlateWell> = complete.iter().map(|&well| wells[well].clone()).collect();
+        let series = layout.trajectories(embeddings, &members, days)?;
+        let all: Vec<usize> = (0..members.len()).collect();
+        let predicted = out_of_fold(&MeanChange, &series, &all, Folds::LeaveOneOut)?;
+        let more = residuals(&series, &predicted, &all);
+        reference = concatenate(Axis(0), &[reference.view(), more.view()])
+            .expect("all residuals have the features of the embedding");
+        owners.extend(complete);
+    }
+    let reference = Reference::new(reference, owners)?;
+    let scores = score_out_of_fold(metric, &reference, predicted.view(), series.target())?;
+    let of_untreated: Vec<f64> = untreated.iter().map(|&well| scores[well]).collect();
+    let unit = median(&of_untreated)?;
+    // A score of 0 (a prediction that came true to the last bit) has no logarithm.
+    let log_scores = scores.mapv(|score| (score / unit).max(f64::MIN_POSITIVE).ln());
+
+    let mut skills = Vec::new();
+    let mut add = |predictor: &str, predicted: ArrayView2<'_, f32>| {
+        let skill = skill(predicted, &series, &untreated)?;
+        skills.push((format!("{name}: {predictor}"), skill));
+        Ok::<(), TemporalError>(())
+    };
+    add("ridge", predicted.view())?;
+    add(
+        "mean change",
+        out_of_fold(&MeanChange, &series, &untreated, Folds::LeaveOneOut)?.view(),
+    )?;
+    add(
+        "persistence",
+        out_of_fold(&Persistence, &series, &untreated, Folds::LeaveOneOut)?.view(),
+    )?;
+    let warnings = warning.into_iter().collect();
+    Ok(Scored {
+        wells,
+        log_scores,
+        skills,
+        from,
+        to,
+        warnings,
+    })
+}
+
+/// Tells before any image is read whether the plate can be ranked.
+///
+/// # Errors
+/// When there is no day before and after the drug, or fewer than 4 untreated wells have images of
+/// both.
+pub fn check(plate: &Plate, config: &RankConfig) -> Result<(), PipelineError> {
+    by_name(&config.metric)?;
+    let keys = plate.stacks().iter().map(|stack| &stack.key);
+    Layout::new(keys, plate.map())
+        .plan(plate.map(), config.drug_day)
+        .map(drop)
+}
+
+/// The plain baseline: area, circularity and intensity, as a laboratory compares them by hand.
+///
+/// Their changes from the drug day to the last day are z-scored on untreated wells; the score of a
+/// well is the Euclidean length of its z-scores, of a treatment the median over its wells.
+///
+/// # Errors
+/// As [`rank`].
+pub fn morphology_baseline(
+    morphology: &Embeddings,
+    map: &PlateMap,
+    config: &RankConfig,
+) -> Result<BTreeMap<String, f64>, PipelineError> {
+    let layout = Layout::new(morphology.keys().iter(), map);
+    let Plan {
+        from,
+        to,
+        wells,
+        untreated,
+        ..
+    } = layout.plan(map, config.drug_day)?;
+    let series = layout.trajectories(morphology, &wells, &[from, to])?;
+    let predicted = out_of_fold(&MeanChange, &series, &untreated, Folds::LeaveOneOut)?;
+    let reference = Reference::of_rows(&untreated, predicted.view(), series.target())?;
+    let metric = by_name("standardized_l2")?;
+    let scores = score_out_of_fold(&*metric, &reference, predicted.view(), series.target())?;
+    let mut by_treatment: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for (well, &score) in wells.iter().zip(&scores) {
+        by_treatment
+            .entry(treatment(map, well).name.clone())
+            .or_default()
+            .push(score);
+    }
+    by_treatment
+        .into_iter()
+        .map(|(name, scores)| Ok((name, median(&scores)?)))
+        .collect()
+}
+
+fn treatment<'a>(map: &'a PlateMap, well: &PlateWell) -> &'a spheroid_core::Treatment {
+    map.treatment_of(well)
+        .expect("only wells of the map are kept")
+}
+
+fn residuals(series: &Trajectories, predicted: &Array2<f32>, wells: &[usize]) -> Array2<f32> {
+    &series.target().select(Axis(0), wells) - &predicted.select(Axis(0), wells)
+}
+
+/// Which well was imaged when, wells of the plate map only.
+struct Layout {
+    rows: BTreeMap<StackKey, usize>,
+    wells: BTreeSet<PlateWell>,
+    days: Vec<Day>,
+}
+
+/// What can be ranked: wells with images of both days.
+#[derive(Debug, Clone, PartialEq)]
+struct Plan {
+    from: Day,
+    to: Day,
+    wells: Vec<PlateWell>,
+    /// Which of `wells` are untreated.
+    untreated: Vec<usize>,
+    warning: Option<Warning>,
+}
+
+impl Layout {
+    fn new<'a>(keys: impl Iterator<Item = &'a StackKey>, map: &PlateMap) -> Self {
+        let known = keys
+            .enumerate()
+            .filter(|(_, key)| map.treatment_of(&key.plate_well()).is_some());
+        let rows: BTreeMap<_, _> = known.map(|(row, key)| (key.clone(), row)).collect();
+        let wells = rows.keys().map(StackKey::plate_well).collect();
+        let days: BTreeSet<Day> = rows.keys().map(|key| key.day).collect();
+        Self {
+            rows,
+            wells,
+            days: days.into_iter().collect(),
+        }
+    }
+
+    fn plan(&self, map: &PlateMap, drug_day: Day) -> Result<Plan, PipelineError> {
+        let from = self.days.iter().rev().find(|&&day| day <= drug_day);
+        let (from, to) = match (from, self.days.last()) {
+            (Some(&from), Some(&to)) if to > drug_day => (from, to),
+            _ => {
+                let days: Vec<_> = self.days.iter().map(ToString::to_string).collect();
+                return Err(PipelineError::Days {
+                    days: days.join(", "),
+                    drug_day,
+                });
+            }
+        };
+        let (wells, incomplete): (Vec<PlateWell>, Vec<PlateWell>) = self
+            .wells
+            .iter()
+            .cloned()
+            .partition(|well| self.has(well, &[from, to]));
+        let warning = Warning::about(
+            format!("well without images of day {from} and day {to}; left out"),
+            incomplete.iter().map(ToString::to_string).collect(),
+        );
+        let untreated: Vec<usize> = (0..wells.len())
+            .filter(|&well| treatment(map, &wells[well]).group == Group::Untreated)
+            .collect();
+        if untreated.len() < MIN_UNTREATED {
+            let (found, needed) = (untreated.len(), MIN_UNTREATED);
+            return Err(PipelineError::TooFewUntreated {
+                found,
+                needed,
+                from,
+                to,
+            });
+        }
+        Ok(Plan {
+            from,
+            to,
+            wells,
+            untreated,
+            warning,
+        })
+    }
+
+    fn has(&self, well: &PlateWell, days: &[Day]) -> bool {
+        days.iter()
+            .all(|&day| self.rows.contains_key(&key(well, day)))
+    }
+
+    fn trajectories(
+        &self,
+        embeddings: &Embeddings,
+        wells: &[PlateWell],
+        days: &[Day],
+    ) -> Result<Trajectories, PipelineError> {
+        let values = embeddings.values();
+        let mut series = Array3::zeros((wells.len(), days.len(), values.ncols()));
+        for (mut of_well, well) in series.axis_iter_mut(Axis(0)).zip(wells) {
+            for (mut of_day, &day) in of_well.axis_iter_mut(Axis(0)).zip(days) {
+                of_day.assign(&values.row(self.rows[&key(well, day)]));
+            }
+        }
+        let wells = wells.iter().map(|w| Well {
+            plate: w.plate.clone(),
+            well: w.well,
+        });
+        Ok(Trajectories::new(days.to_vec(), series, wells.collect())?)
+    }
+}
+
+fn key(well: &PlateWell, day: Day) -> StackKey {
+    StackKey {
+        plate: well.plate.clone(),
+        well: well.well,
+        day,
+    }
+}
