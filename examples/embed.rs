@@ -64,7 +64,7 @@ fn embed_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .as_ref()
         .map_or(PrepareConfig::default(), |model| model.config.prepare);
     let crops = Crops::prepare(&plate, folder, &prepare, &bars)?;
-    for warning in warnings.iter().chain(&crops.warning()) {
+    for warning in warnings.iter().chain(&crops.warnings()) {
         eprintln!("warning: {warning}");
     }
     let embeddings = match &model {

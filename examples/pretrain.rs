@@ -72,7 +72,7 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let format = PlateFormat::try_from(arguments.wells)?;
     let (plate, warnings) = Plate::open(data, arguments.pattern.as_deref(), format)?;
     let crops = Crops::prepare(&plate, &out.join("crops"), &config.prepare, &bars)?;
-    for warning in warnings.iter().chain(&crops.warning()) {
+    for warning in warnings.iter().chain(&crops.warnings()) {
         eprintln!("warning: {warning}");
     }
     let model = Model::pretrain(&crops, config, &device, out, *resume, &bars)?;

@@ -13,6 +13,7 @@ use ndarray::{Array1, Array2, Array3, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use spheroid_core::{CoreError, Embeddings, StackKey, StackSource, Warning, atomic};
+use spheroid_imaging::FocalStack;
 
 use crate::{
     Monitor, PipelineError, Plate,
@@ -52,6 +53,7 @@ struct Entry {
     planes: usize,
     morphology: Vec<f32>,
     empty: bool,
+    container_bits: u32,
 }
 
 impl Crops {
@@ -85,12 +87,12 @@ impl Crops {
             let shared = Mutex::new((out, 0u64, &mut entries));
             (0..plate.len()).into_par_iter().try_for_each(|index| {
                 let key = plate.key(index).clone();
-                let prepared = plate
-                    .load(index)
-                    .and_then(|stack| preparer.prepare(&stack))
-                    .map_err(|source| PipelineError::Stack {
-                        stack: key.to_string(),
-                        source,
+                let prepare =
+                    |stack: FocalStack| Ok((stack.container_bits(), preparer.prepare(&stack)?));
+                let (container_bits, prepared) =
+                    plate.load(index).and_then(prepare).map_err(|source| {
+                        let stack = key.to_string();
+                        PipelineError::Stack { stack, source }
                     })?;
                 let Prepared {
                     crop,
@@ -109,6 +111,7 @@ impl Crops {
                     planes,
                     morphology,
                     empty,
+                    container_bits,
                 });
                 *offset += bytes.len() as u64;
                 monitor.step(None);
@@ -221,13 +224,21 @@ impl Crops {
         Ok(Embeddings::new(self.keys().cloned().collect(), values)?)
     }
 
-    /// Names the stacks in which no spheroid was found.
-    pub fn warning(&self) -> Option<Warning> {
-        let empty = self.index.entries.iter().filter(|entry| entry.empty);
-        Warning::about(
+    /// Names the stacks in which no spheroid was found, and those with fewer than 16 bits.
+    pub fn warnings(&self) -> Vec<Warning> {
+        let about = |what, is: fn(&Entry) -> bool| {
+            let entries = self.index.entries.iter().filter(|entry| is(entry));
+            Warning::about(what, entries.map(|entry| entry.key.to_string()).collect())
+        };
+        let empty = about(
             "image without a spheroid that could be found; its middle is used",
-            empty.map(|entry| entry.key.to_string()).collect(),
-        )
+            |e| e.empty,
+        );
+        let shallow = about(
+            "8-bit image: at most 256 tones are left of what the camera saw",
+            |e| e.container_bits < 16,
+        );
+        empty.into_iter().chain(shallow).collect()
     }
 }
 

@@ -151,7 +151,7 @@ pub fn run(
             Ok::<_, PipelineError>(Agreement::new(truth, &ranked, &alone, &baseline)?)
         })
         .transpose()?;
-    let mut warnings: Vec<Warning> = crops.warning().into_iter().collect();
+    let mut warnings = crops.warnings();
     warnings.append(&mut ranked.warnings);
     let finished = Finished {
         ranked,
