@@ -123,3 +123,98 @@ impl Preparer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spheroid_core::StackSource;
+    use spheroid_imaging::Samples;
+    use spheroid_sim::PlateSimConfig;
+
+    use super::*;
+
+    fn stack() -> FocalStack {
+        let config = PlateSimConfig {
+            rows: 160,
+            columns: 200,
+            ..PlateSimConfig::default()
+        };
+        config.build().unwrap().load(0).unwrap()
+    }
+
+    fn prepare(stack: &FocalStack) -> Prepared {
+        PrepareConfig::default()
+            .build()
+            .unwrap()
+            .prepare(stack)
+            .unwrap()
+    }
+
+    fn map(stack: &FocalStack, change: impl Fn(u16) -> u16) -> FocalStack {
+        let Samples::U16(samples) = stack.samples() else {
+            panic!("simulated stacks have 16 bits")
+        };
+        FocalStack::new(Samples::U16(samples.mapv(change))).unwrap()
+    }
+
+    #[test]
+    fn the_background_is_one_and_the_spheroid_is_in_the_middle() {
+        let prepared = prepare(&stack());
+        assert_eq!(prepared.crop.dim(), (3, 96, 96));
+        for plane in prepared.crop.axis_iter(Axis(0)) {
+            let corner = plane.slice(ndarray::s![..8, ..8]).mean().unwrap();
+            let middle = plane.slice(ndarray::s![44..52, 44..52]).mean().unwrap();
+            assert!(
+                (corner - 1.0).abs() < 0.03 && middle < 0.7,
+                "{corner}, {middle}"
+            );
+        }
+        let [area, circularity, darkness] = [0, 1, 2].map(|i| prepared.morphology[i]);
+        assert!((0.03..0.25).contains(&area), "{area}");
+        assert!((0.6..1.1).contains(&circularity), "{circularity}");
+        assert!((0.2..0.9).contains(&darkness), "{darkness}");
+    }
+
+    #[test]
+    fn a_dimmer_lamp_gives_the_same_crop() {
+        let stack = stack();
+        let (bright, dim) = (prepare(&stack), prepare(&map(&stack, |value| value / 2)));
+        let most = (&bright.crop - &dim.crop)
+            .iter()
+            .fold(0.0f32, |most, d| most.max(d.abs()));
+        assert!(most < 2e-3, "{most}");
+    }
+
+    #[test]
+    fn an_empty_well_is_named_and_shows_its_middle() {
+        let prepared = prepare(&map(&stack(), |_| 40_000));
+        assert!(prepared.empty);
+        assert_eq!(prepared.morphology, Array1::<f32>::zeros(3));
+        assert!(prepared.crop.iter().all(|value| (value - 1.0).abs() < 1e-3));
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let config = PrepareConfig::default();
+        for wrong in [
+            PrepareConfig { size: 15, ..config },
+            PrepareConfig {
+                size: 4096,
+                ..config
+            },
+            PrepareConfig {
+                field: 0.0,
+                ..config
+            },
+            PrepareConfig {
+                field: f64::NAN,
+                ..config
+            },
+            PrepareConfig {
+                field: 3.0,
+                ..config
+            },
+        ] {
+            assert!(wrong.build().is_err(), "{wrong:?}");
+        }
+    }
+}

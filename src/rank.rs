@@ -378,3 +378,162 @@ fn key(well: &PlateWell, day: Day) -> StackKey {
         day,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use spheroid_core::{Dose, DrawKey, PlateFormat, Treatment, WellId};
+
+    use super::*;
+
+    const DAYS: [f64; 3] = [7.0, 8.0, 10.0];
+
+    /// Eight untreated wells and two of each of three drugs, whose wells stray by `strays`.
+    fn plate(strays: [f32; 3], days: &[f64]) -> (Embeddings, PlateMap) {
+        use rand::RngExt;
+        let group = |well: usize| match well {
+            0..8 => ("untreated", Group::Untreated, 0.0),
+            8..10 => ("weak", Group::DrugScreened, strays[0]),
+            10..12 => ("middle", Group::SingleDose, strays[1]),
+            _ => ("strong", Group::DrugScreened, strays[2]),
+        };
+        let well = |i: usize| PlateWell {
+            plate: "p".into(),
+            well: WellId::new(1 + i / 10, 1 + i % 10).unwrap(),
+        };
+        let map = PlateMap::new(
+            (0..14).map(|i| {
+                let (name, group, _) = group(i);
+                let dose = Dose {
+                    drug: name.into(),
+                    concentration: 1.0,
+                    unit: "uM".into(),
+                };
+                let doses = if group == Group::Untreated {
+                    Vec::new()
+                } else {
+                    vec![dose]
+                };
+                (
+                    well(i),
+                    Treatment {
+                        name: name.into(),
+                        group,
+                        doses,
+                    },
+                )
+            }),
+            PlateFormat::W96,
+        )
+        .unwrap();
+        let mut keys = Vec::new();
+        let mut values = Vec::new();
+        for i in 0..14 {
+            for &days in days {
+                let day = Day::new(days).unwrap();
+                let mut rng = DrawKey {
+                    seed: 4,
+                    epoch: 0,
+                    item: i as u64,
+                    view: days as u64,
+                }
+                .rng();
+                let effect = if days > 7.0 { group(i).2 } else { 0.0 };
+                keys.push(key(&well(i), day));
+                values.extend((0..5).map(|feature| {
+                    let stray = if feature == i % 5 { effect } else { 0.0 };
+                    days as f32 + stray + rng.random_range(-0.1f32..0.1)
+                }));
+            }
+        }
+        let values = Array2::from_shape_vec((keys.len(), 5), values).unwrap();
+        (Embeddings::new(keys, values).unwrap(), map)
+    }
+
+    fn order(ranked: &Ranked) -> Vec<&str> {
+        ranked
+            .ranking
+            .rows
+            .iter()
+            .map(|row| row.treatment.as_str())
+            .collect()
+    }
+
+    #[test]
+    fn treatments_rank_by_how_far_their_wells_stray() {
+        let (embeddings, map) = plate([1.0, -2.0, 4.0], &DAYS);
+        for metric in ["mahalanobis", "standardized_l2", "l2"] {
+            let config = RankConfig {
+                metric: metric.into(),
+                ..RankConfig::default()
+            };
+            let ranked = rank(&[("features", &embeddings)], &map, &config).unwrap();
+            assert_eq!(
+                order(&ranked),
+                ["strong", "middle", "weak", "untreated"],
+                "{metric}"
+            );
+            assert_eq!((ranked.from.days(), ranked.to.days()), (7.0, 10.0));
+            let untreated = ranked.ranking.rows.last().unwrap().score;
+            assert!(
+                (untreated - 1.0).abs() < 1e-9,
+                "the unit is a typical untreated well"
+            );
+        }
+    }
+
+    #[test]
+    fn feature_sets_are_joined_by_their_geometric_mean() {
+        let (one, map) = plate([1.0, 2.0, 3.0], &DAYS);
+        let (other, _) = plate([3.0, 0.5, 2.0], &DAYS);
+        let config = RankConfig::default();
+        let alone = |embeddings| rank(&[("x", embeddings)], &map, &config).unwrap().wells;
+        let joined = rank(&[("one", &one), ("other", &other)], &map, &config).unwrap();
+        assert_eq!(joined.skills.len(), 6);
+        for (joined, (a, b)) in joined
+            .wells
+            .iter()
+            .zip(alone(&one).iter().zip(alone(&other)))
+        {
+            let mean = (a.score * b.score).sqrt();
+            assert!((joined.score - mean).abs() < 1e-9 * mean);
+        }
+    }
+
+    #[test]
+    fn wells_without_both_days_are_left_out_by_name() {
+        let (embeddings, map) = plate([1.0, 2.0, 3.0], &DAYS);
+        let kept: Vec<usize> = (0..embeddings.keys().len())
+            .filter(|&row| embeddings.keys()[row].to_string() != "p C05 day 10")
+            .collect();
+        let keys = kept
+            .iter()
+            .map(|&row| embeddings.keys()[row].clone())
+            .collect();
+        let fewer = Embeddings::new(keys, embeddings.values().select(Axis(0), &kept)).unwrap();
+        let ranked = rank(&[("x", &fewer)], &map, &RankConfig::default()).unwrap();
+        assert_eq!(ranked.wells.len(), 13);
+        let warnings: Vec<_> = ranked.warnings.iter().map(ToString::to_string).collect();
+        assert!(warnings[0].contains("day 7 and day 10") && warnings[0].ends_with("p C05"));
+        assert!(warnings[1].contains("single well") && warnings[1].ends_with("strong"));
+    }
+
+    #[test]
+    fn a_plate_without_a_day_before_or_after_the_drug_is_refused() {
+        for days in [&[7.0][..], &[8.0, 10.0], &[6.0, 7.0]] {
+            let (embeddings, map) = plate([1.0; 3], days);
+            let error = rank(&[("x", &embeddings)], &map, &RankConfig::default()).unwrap_err();
+            assert!(
+                matches!(error, PipelineError::Days { .. }),
+                "{days:?}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_baseline_orders_by_z_scored_change() {
+        let (embeddings, map) = plate([1.0, 2.0, 4.0], &DAYS);
+        let scores = morphology_baseline(&embeddings, &map, &RankConfig::default()).unwrap();
+        assert!(scores["strong"] > scores["middle"] && scores["middle"] > scores["weak"]);
+        assert!(scores["weak"] > scores["untreated"]);
+    }
+}

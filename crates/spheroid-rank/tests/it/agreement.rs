@@ -18,6 +18,13 @@ fn metrics() -> [Box<dyn RankMetric<Error = RankError>>; 2] {
 }
 
 #[test]
+fn every_metric_keeps_the_contract() {
+    for metric in metrics() {
+        spheroid_testkit::conformance::rank_metric(&*metric);
+    }
+}
+
+#[test]
 fn equals_scipy() {
     let cases: Vec<Case> = crate::fixture("agreement.json");
     for Case {

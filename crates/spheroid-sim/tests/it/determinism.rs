@@ -24,6 +24,11 @@ fn small(seed: u64) -> PlateSim {
 }
 
 #[test]
+fn a_plate_keeps_the_contract_of_a_source() {
+    spheroid_testkit::conformance::stack_source(&small(3));
+}
+
+#[test]
 fn the_order_and_the_threads_do_not_matter() {
     let plate = small(3);
     let one_by_one: Vec<_> = (0..plate.len()).map(|i| plate.load(i).unwrap()).collect();

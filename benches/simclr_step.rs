@@ -1,0 +1,140 @@
+//! One training step of SimCLR, and embedding with a frozen encoder, on every compiled-in backend.
+//!
+//! `cargo bench --bench simclr_step` (about two minutes on two cores)
+//!
+//! Flex is compiled in by default. Others come with their feature, and are skipped where they do
+//! not work: `cargo bench --features ndarray --bench simclr_step`, or `cpu`, `wgpu` and `cuda`;
+//! `-- flex` runs one of them.
+//!
+//! A step is the forward pass of both views, the loss, the backward pass and AdamW, until the device
+//! has finished; views are on the device before. Throughput counts views, two for each pair, or
+//! embedded images.
+
+#![expect(clippy::unwrap_used, reason = "an error must stop the bench")]
+
+mod support;
+
+use std::{hint::black_box, time::Duration};
+
+use burn::{
+    module::Module,
+    optim::{AdamWConfig, GradientsParams},
+    tensor::{Tensor, TensorData},
+};
+use criterion::{
+    BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
+};
+use ndarray::Array3;
+use spheroid::{
+    augment::SpheroidPolicyConfig,
+    core::{Augment, DrawKey, Embed},
+    ssl::{
+        Device, FrozenEncoder,
+        encoder::{Encoder, EncoderConfig},
+        methods::{Method, MethodConfig},
+    },
+};
+
+/// Fixes weights and views.
+const SEED: u64 = 1;
+/// Encoder, pairs of views and planes: what the main job trains, and a full ResNet-18.
+const STEPS: [(&str, usize, usize); 2] = [("resnet10-w16", 48, 1), ("resnet18", 16, 3)];
+/// Images that are embedded at once.
+const IMAGES: usize = 32;
+const LEARNING_RATE: f64 = 1e-3;
+const WEIGHT_DECAY: f32 = 1e-4;
+
+fn encoder(name: &str, planes: usize, device: &Device) -> Encoder {
+    let config = EncoderConfig::by_name(name, planes).unwrap();
+    config.build(SEED, device).unwrap()
+}
+
+/// View `view` of every crop, of as many planes: the project's own view of each plane.
+fn views(crops: &[Array3<f32>], planes: usize, view: u64, device: &Device) -> Tensor<4> {
+    let policy = SpheroidPolicyConfig::default().build().unwrap();
+    let mut pixels = Vec::new();
+    for (item, crop) in crops.iter().enumerate() {
+        for plane in 0..planes as u64 {
+            let key = DrawKey {
+                seed: SEED,
+                epoch: plane,
+                item: item as u64,
+                view,
+            };
+            pixels.extend(policy.apply(crop, &policy.draw(key)).unwrap());
+        }
+    }
+    let (_, rows, columns) = crops[0].dim();
+    let data = TensorData::new(pixels, [crops.len(), planes, rows, columns]);
+    Tensor::from_data(data, device)
+}
+
+fn simclr_step(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("simclr_step");
+    group.sampling_mode(SamplingMode::Flat);
+    for (backend, device) in support::backends() {
+        let device = device.autodiff();
+        for (name, pairs, planes) in STEPS {
+            let crops = support::crops(pairs);
+            let first = views(&crops, planes, 0, &device);
+            let second = views(&crops, planes, 1, &device);
+            let config = MethodConfig::by_name("simclr").unwrap();
+            let encoder = encoder(name, planes, &device);
+            let mut method = config.build(encoder, SEED).unwrap().train();
+            let mut optimizer = AdamWConfig::new().with_weight_decay(WEIGHT_DECAY).init();
+            let mut step = || {
+                let views = vec![first.clone(), second.clone()];
+                let loss = method.loss(views).unwrap();
+                let gradients = GradientsParams::from_grads(loss.backward(), &method);
+                method = optimizer.step(LEARNING_RATE, method.clone(), gradients);
+                device.sync().unwrap();
+                loss.into_scalar::<f32>()
+            };
+            let loss = step();
+            assert!(loss.is_finite() && loss > 0.0, "loss {loss}");
+
+            let [_, _, rows, columns] = first.dims();
+            let shape = format!("pairs={pairs},view={planes}x{rows}x{columns}");
+            group.throughput(Throughput::Elements(2 * pairs as u64));
+            group.bench_function(
+                BenchmarkId::new(name, format!("{shape},{backend}")),
+                |bencher| bencher.iter(|| black_box(step())),
+            );
+        }
+    }
+    group.finish();
+}
+
+fn embed(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("embed");
+    group.sampling_mode(SamplingMode::Flat);
+    group.throughput(Throughput::Elements(IMAGES as u64));
+    let crops = support::crops(IMAGES);
+    for (backend, device) in support::backends() {
+        for (name, _, planes) in STEPS {
+            let frozen = FrozenEncoder::new(&encoder(name, planes, &device), &device);
+            let images = support::first_planes(&crops, planes);
+            let features = frozen.embed(&images).unwrap();
+            assert_eq!(features.dim(), (IMAGES, frozen.dim()));
+            assert!(features.iter().all(|value| value.is_finite()));
+
+            let (_, rows, columns) = images[0].dim();
+            let shape = format!("images={IMAGES}x{planes}x{rows}x{columns}");
+            group.bench_function(
+                BenchmarkId::new(name, format!("{shape},{backend}")),
+                |bencher| bencher.iter(|| black_box(frozen.embed(black_box(&images)).unwrap())),
+            );
+        }
+    }
+    group.finish();
+}
+
+criterion_group! {
+    name = benches;
+    config = Criterion::default()
+        .sample_size(10)
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(5));
+    targets = simclr_step, embed
+}
+criterion_main!(benches);

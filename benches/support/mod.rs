@@ -1,0 +1,51 @@
+//! What the benches share: simulated crops and the backends that work here.
+
+#![allow(dead_code, unreachable_pub, reason = "every bench uses a part of it")]
+#![expect(
+    clippy::unwrap_used,
+    reason = "an error while the input is made must stop the bench"
+)]
+
+use ndarray::{Array3, Axis};
+use spheroid::{
+    core::StackSource,
+    prepare::{PrepareConfig, Preparer},
+    sim::PlateSimConfig,
+    ssl::{self, Backend, Device},
+};
+
+/// Crops `[3, 96, 96]` of the first spheroids of a simulated plate, as the main job makes them.
+pub fn crops(count: usize) -> Vec<Array3<f32>> {
+    let config = PlateSimConfig {
+        rows: 192,
+        columns: 192,
+        ..PlateSimConfig::default()
+    };
+    let plate = config.build().unwrap();
+    let preparer: Preparer = PrepareConfig::default().build().unwrap();
+    (0..count)
+        .map(|index| {
+            let stack = plate.load(index).unwrap();
+            preparer.prepare(&stack).unwrap().crop
+        })
+        .collect()
+}
+
+/// The first `planes` planes of every crop.
+pub fn first_planes(crops: &[Array3<f32>], planes: usize) -> Vec<Array3<f32>> {
+    crops
+        .iter()
+        .map(|crop| {
+            let kept: Vec<usize> = (0..planes).collect();
+            crop.select(Axis(0), &kept)
+        })
+        .collect()
+}
+
+/// The compiled-in backends that work on this machine, with their names.
+pub fn backends() -> Vec<(&'static str, Device)> {
+    Backend::ALL
+        .into_iter()
+        .filter_map(|backend| Some((backend.name(), ssl::device(backend).ok()?)))
+        .collect()
+}
