@@ -1,6 +1,6 @@
 //! NT-Xent by number of rows, forward alone and with its gradient, on every compiled-in backend.
 //!
-//! `cargo bench --bench contrastive_loss` (about two minutes on two cores)
+//! `cargo bench --bench contrastive_loss` (about a minute on two cores)
 //!
 //! Flex is compiled in by default. Others come with their feature, and are skipped where they do
 //! not work: `cargo bench --features ndarray --bench contrastive_loss`, or `cpu`, `wgpu` and `cuda`;
@@ -92,7 +92,7 @@ criterion_group! {
     config = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_secs(1))
-        .measurement_time(Duration::from_secs(3));
+        .measurement_time(Duration::from_secs(5));
     targets = contrastive_loss
 }
 criterion_main!(benches);

@@ -1,7 +1,7 @@
 //! From a TIFF file to a mask: writing, reading and measuring focal stacks of 16-bit planes.
 //!
-//! `cargo bench --bench decode` (about a minute; `-- read_stack` runs one group, `-- --quick` less
-//! exactly)
+//! `cargo bench --bench decode` (about half a minute; `-- read_stack` runs one of them, `-- --quick`
+//! all of them less exactly)
 //!
 //! Files lie in the folder for temporary files and are read back at once, so that decoding is timed
 //! and not the disk. `flatten` and `segment` work on the middle plane.

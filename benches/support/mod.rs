@@ -6,10 +6,10 @@
     reason = "an error while the input is made must stop the bench"
 )]
 
-use ndarray::{Array3, Axis};
+use ndarray::Array3;
 use spheroid::{
     core::StackSource,
-    prepare::{PrepareConfig, Preparer},
+    prepare::PrepareConfig,
     sim::PlateSimConfig,
     ssl::{self, Backend, Device},
 };
@@ -22,22 +22,11 @@ pub fn crops(count: usize) -> Vec<Array3<f32>> {
         ..PlateSimConfig::default()
     };
     let plate = config.build().unwrap();
-    let preparer: Preparer = PrepareConfig::default().build().unwrap();
+    let preparer = PrepareConfig::default().build().unwrap();
     (0..count)
         .map(|index| {
             let stack = plate.load(index).unwrap();
             preparer.prepare(&stack).unwrap().crop
-        })
-        .collect()
-}
-
-/// The first `planes` planes of every crop.
-pub fn first_planes(crops: &[Array3<f32>], planes: usize) -> Vec<Array3<f32>> {
-    crops
-        .iter()
-        .map(|crop| {
-            let kept: Vec<usize> = (0..planes).collect();
-            crop.select(Axis(0), &kept)
         })
         .collect()
 }

@@ -78,10 +78,9 @@ impl NtXent {
         }
         let pairs = rows / 2;
         let z = normalize_rows(z);
-        let positive = {
-            let [first, second] = [z.clone().slice([0..pairs]), z.clone().slice([pairs..rows])];
-            (first * second).sum() * (2.0 / self.temperature)
-        };
+        let first = z.clone().narrow(0, 0, pairs);
+        let second = z.clone().narrow(0, pairs, pairs);
+        let positive = (first * second).sum() * (2.0 / self.temperature);
         let itself = Tensor::<2>::eye(rows, &z.device()) * MASKED;
         let similarity = z.clone().matmul(z.transpose()) / self.temperature + itself;
         // Taking the largest entry out keeps the sum above 0 for small temperatures.

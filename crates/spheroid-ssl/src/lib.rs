@@ -8,7 +8,6 @@
 //! It reads no image and draws no augmentation: training takes views from a [`train::Views`].
 
 mod device;
-pub use burn::tensor::Device;
 mod embedder;
 pub mod encoder;
 mod error;
@@ -17,6 +16,7 @@ pub mod methods;
 pub mod train;
 mod weights;
 
+pub use burn::tensor::Device;
 pub use device::{Backend, device};
 pub use embedder::FrozenEncoder;
 pub use error::SslError;

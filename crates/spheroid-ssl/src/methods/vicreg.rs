@@ -82,8 +82,8 @@ impl Method for VicReg {
             // The variance of one image is undefined.
             return Err(ParamError::new("batch", images, "at least 2 for VICReg").into());
         }
-        let first = projected.clone().slice([0..images]);
-        let second = projected.slice([images..2 * images]);
+        let first = projected.clone().narrow(0, 0, images);
+        let second = projected.narrow(0, images, images);
         Ok(self.terms(first, second))
     }
 }
