@@ -1,0 +1,79 @@
+//! A run that is killed and goes on later.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use crate::support::{
+    assert_no_result, assert_same_file, json, plate, rank_plate_for, run, table, weights,
+};
+
+const EPOCHS: usize = 8;
+
+#[test]
+fn a_killed_run_goes_on_and_ends_like_an_uninterrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    run(&mut rank_plate_for(EPOCHS, plate(), &whole)).assert_success();
+
+    let mut command = rank_plate_for(EPOCHS, plate(), &killed);
+    let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    wait_for_checkpoint(&killed);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_no_result(&killed);
+
+    // A mark in the stored loss shows that the run goes on from there instead of starting anew.
+    let state = newest_checkpoint(&killed).unwrap().join("state.json");
+    let mut stored = json(&state);
+    assert!(stored["epochs"].as_array().unwrap().len() < EPOCHS);
+    stored["epochs"][0]["loss"] = 1234.5.into();
+    fs::write(&state, stored.to_string()).unwrap();
+
+    let other = run(rank_plate_for(EPOCHS + 1, plate(), &killed).arg("--resume"));
+    other.assert_refusal(&["state.json", "the checkpoint has other settings"]);
+    assert_no_result(&killed);
+
+    run(rank_plate_for(EPOCHS, plate(), &killed).arg("--resume")).assert_success();
+    for name in ["ranking.csv", "embeddings.csv", "wells.csv"] {
+        assert_same_file(&killed.join(name), &whole.join(name));
+    }
+    assert!(weights(&killed.join("model")) == weights(&whole.join("model")));
+    let [killed, whole] = [killed, whole].map(|out| losses(&out));
+    assert_eq!((killed.len(), killed[0]), (EPOCHS, 1234.5));
+    for (killed, whole) in killed.iter().zip(&whole).skip(1) {
+        assert!((killed - whole).abs() <= 1e-12 * whole, "{killed}, {whole}");
+    }
+}
+
+fn losses(out: &Path) -> Vec<f64> {
+    let (_, rows) = table(&out.join("model/training.csv"));
+    rows.iter().map(|row| row[1].parse().unwrap()).collect()
+}
+
+/// Waits until the first epoch is stored.
+fn wait_for_checkpoint(out: &Path) {
+    let start = Instant::now();
+    while newest_checkpoint(out).is_none() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+fn newest_checkpoint(out: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(out.join("model/checkpoints")).ok()?;
+    let is_whole = |path: &PathBuf| {
+        path.file_name()
+            .unwrap()
+            .to_string_lossy()
+            .starts_with("epoch-")
+    };
+    entries
+        .map(|entry| entry.unwrap().path())
+        .filter(is_whole)
+        .max()
+}
