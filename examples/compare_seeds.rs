@@ -15,8 +15,8 @@ use spheroid::{
     crops::Crops,
     embed::embed,
     pretrain::{Model, PretrainConfig},
-    rank::{RankConfig, morphology_baseline, rank},
-    rank_metrics::KendallTauB,
+    rank::KendallTauB,
+    ranking::{RankConfig, morphology_baseline, rank},
     sim::{PlateSim, PlateSimConfig},
 };
 
@@ -74,7 +74,7 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     let medians = taus
         .iter()
-        .map(|column| spheroid::rank_metrics::median(column))
+        .map(|column| spheroid::rank::median(column))
         .collect::<Result<Vec<_>, _>>()?;
     println!("median  {}", cells(&medians));
     Ok(())
@@ -96,7 +96,7 @@ fn one_seed(arguments: &Arguments, seed: u64) -> Result<[f64; 5], Box<dyn Error>
     }
     .build()?;
     sim.write(&folder, |_, _| ())?;
-    let (plate, _) = Plate::open(&folder, None, PlateFormat::W96)?;
+    let plate = Plate::open(&folder, None, PlateFormat::W96)?;
     let device = support::device("flex")?;
     let config =
         |epochs| PretrainConfig::by_name(&arguments.encoder, &arguments.method, epochs, seed);
@@ -104,7 +104,7 @@ fn one_seed(arguments: &Arguments, seed: u64) -> Result<[f64; 5], Box<dyn Error>
     let crops = Crops::prepare(&plate, &folder, &prepare, &())?;
     let morphology = crops.morphology()?;
     let features = |epochs| -> Result<Embeddings, Box<dyn Error>> {
-        let model = Model::pretrain(
+        let model = Model::train(
             &crops,
             config(epochs)?,
             &device,

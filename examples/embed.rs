@@ -53,7 +53,7 @@ fn embed_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .as_ref()
         .map(|folder| Model::load(folder, &device))
         .transpose()?;
-    let (plate, warnings) = Plate::open(&arguments.data, arguments.pattern.as_deref(), format)?;
+    let plate = Plate::open(&arguments.data, arguments.pattern.as_deref(), format)?;
     let beside = arguments
         .model
         .as_ref()
@@ -64,7 +64,7 @@ fn embed_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .as_ref()
         .map_or(PrepareConfig::default(), |model| model.config.prepare);
     let crops = Crops::prepare(&plate, folder, &prepare, &bars)?;
-    for warning in warnings.iter().chain(&crops.warnings()) {
+    for warning in plate.warnings().iter().chain(&crops.warnings()) {
         eprintln!("warning: {warning}");
     }
     let embeddings = match &model {

@@ -7,7 +7,12 @@
 
 mod support;
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{
+    error::Error,
+    io::{ErrorKind, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::Parser;
 use serde::Serialize;
@@ -55,14 +60,16 @@ fn main() -> ExitCode {
 fn print(file: &PathBuf) -> bool {
     let line =
         || -> Result<String, Box<dyn Error>> { Ok(serde_json::to_string(&describe(file)?)?) };
-    match line() {
-        Ok(line) => println!("{line}"),
-        Err(error) => {
-            eprintln!("error: {error}");
-            return false;
-        }
-    }
-    true
+    let error = match line() {
+        Ok(line) => match writeln!(std::io::stdout(), "{line}") {
+            // A reader that has seen enough may close the pipe.
+            Err(error) if error.kind() != ErrorKind::BrokenPipe => error.into(),
+            _ => return true,
+        },
+        Err(error) => error,
+    };
+    eprintln!("error: {error}");
+    false
 }
 
 fn describe(file: &PathBuf) -> Result<Line<'_>, ImagingError> {

@@ -70,12 +70,13 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let device = support::device(&arguments.device)?;
     let config = PretrainConfig::by_name(encoder, method, *epochs, *seed)?;
     let format = PlateFormat::try_from(arguments.wells)?;
-    let (plate, warnings) = Plate::open(data, arguments.pattern.as_deref(), format)?;
+    let plate = Plate::open(data, arguments.pattern.as_deref(), format)?;
     let crops = Crops::prepare(&plate, &out.join("crops"), &config.prepare, &bars)?;
-    for warning in warnings.iter().chain(&crops.warnings()) {
+    for warning in plate.warnings().iter().chain(&crops.warnings()) {
         eprintln!("warning: {warning}");
     }
-    let model = Model::pretrain(&crops, config, &device, out, *resume, &bars)?;
+    let model = Model::train(&crops, config, &device, out, *resume, &bars)?;
+    model.save(out)?;
     if let Some(last) = model.epochs.last() {
         println!("loss {:.4} after {} epochs", last.loss, last.epoch);
     }

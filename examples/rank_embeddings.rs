@@ -12,7 +12,7 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 use clap::Parser;
 use spheroid::{
     core::{Embeddings, PlateFormat, PlateMap},
-    rank::{RankConfig, rank},
+    ranking::{RankConfig, rank},
 };
 
 /// Ranks treatments by features of untreated and treated wells over days.

@@ -15,7 +15,7 @@ use spheroid::{
     core::{PlateFormat, Warning},
     job::{Finished, JobConfig, run},
     pretrain::{ENCODER, EPOCHS, METHOD, PretrainConfig},
-    rank::RankConfig,
+    ranking::RankConfig,
     sim::{PlateSimConfig, read_truth},
 };
 
@@ -87,7 +87,8 @@ fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         None => simulate(arguments, &bars)?,
     };
     let format = PlateFormat::try_from(arguments.wells)?;
-    let (plate, warnings) = Plate::open(&data, arguments.pattern.as_deref(), format)?;
+    let plate = Plate::open(&data, arguments.pattern.as_deref(), format)?;
+    warn(plate.warnings());
     let truth = data.join("truth.csv");
     let truth = truth.exists().then(|| read_truth(&truth)).transpose()?;
     let Arguments { out, resume, .. } = arguments;
@@ -100,7 +101,8 @@ fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         *resume,
         &bars,
     )?;
-    print(&finished, &warnings);
+    print(&finished);
+    warn(&finished.warnings[plate.warnings().len()..]);
     println!(
         "\nresults in {}; report: {}",
         out.display(),
@@ -121,7 +123,13 @@ fn simulate(arguments: &Arguments, bars: &support::Bars) -> Result<PathBuf, Box<
     Ok(folder)
 }
 
-fn print(finished: &Finished, warnings: &[Warning]) {
+fn warn(warnings: &[Warning]) {
+    for warning in warnings {
+        eprintln!("warning: {warning}");
+    }
+}
+
+fn print(finished: &Finished) {
     println!(
         "{:>4}  {:<32} {:<14} {:>7}  {:>15}  wells",
         "rank", "treatment", "group", "score", "95 % interval"
@@ -134,9 +142,6 @@ fn print(finished: &Finished, warnings: &[Warning]) {
             "{:>4}  {:<32} {group:<14} {:>7.2}  {interval:>15}  {:>5}",
             row.rank, row.treatment, row.score, row.wells
         );
-    }
-    for warning in warnings.iter().chain(&finished.warnings) {
-        eprintln!("warning: {warning}");
     }
     if let Some(agreement) = &finished.agreement {
         println!(

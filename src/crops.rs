@@ -12,6 +12,7 @@ use std::{
 use ndarray::{Array1, Array2, Array3, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use spheroid_core::{CoreError, Embeddings, StackKey, StackSource, Warning, atomic};
 use spheroid_imaging::FocalStack;
 
@@ -29,6 +30,7 @@ pub struct Crops {
     index: Index,
     pixels: Mutex<File>,
     path: PathBuf,
+    identity: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -128,10 +130,22 @@ impl Crops {
         };
         write_json(&folder.join(INDEX), &index)?;
         let pixels = File::open(&path).map_err(io(&path, "open"))?;
+        Self::new(index, pixels, path)
+    }
+
+    fn new(index: Index, pixels: File, path: PathBuf) -> Result<Self, PipelineError> {
+        let made_of = serde_json::to_vec(&(&index.config, &index.sources)).map_err(|source| {
+            PipelineError::Json {
+                path: path.clone(),
+                source,
+            }
+        })?;
+        let identity = hex_digest(&made_of);
         Ok(Self {
             index,
             pixels: Mutex::new(pixels),
             path,
+            identity,
         })
     }
 
@@ -158,11 +172,9 @@ impl Crops {
             .map(|entry| 4 * entry.planes as u64 * size * size)
             .sum();
         let found = pixels.metadata().map_err(io(&path, "read"))?.len();
-        Ok((found == needed).then(|| Self {
-            index,
-            pixels: Mutex::new(pixels),
-            path,
-        }))
+        (found == needed)
+            .then(|| Self::new(index, pixels, path))
+            .transpose()
     }
 
     /// Number of stacks.
@@ -178,6 +190,11 @@ impl Crops {
     /// What the crops show, sorted.
     pub fn keys(&self) -> impl Iterator<Item = &StackKey> {
         self.index.entries.iter().map(|entry| &entry.key)
+    }
+
+    /// A digest of what the crops were made of: settings and image files.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// Side of every crop in pixels.
@@ -267,6 +284,14 @@ fn remove_stale(path: &Path) -> Result<(), PipelineError> {
         }
         _ => Ok(()),
     }
+}
+
+/// SHA-256 in hexadecimal digits.
+pub(crate) fn hex_digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), PipelineError> {

@@ -55,6 +55,9 @@ pub enum PipelineError {
         /// The drug day of the settings.
         drug_day: Day,
     },
+    /// A truth that cannot be compared with.
+    #[error("truth.csv does not tell the treatments of the plate map apart")]
+    Truth(#[source] RankError),
     /// A file of an earlier stage that cannot be used.
     #[error("{path}: {reason}")]
     Stage {

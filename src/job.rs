@@ -15,7 +15,7 @@ use crate::{
     crops::Crops,
     embed::embed,
     pretrain::{Model, PretrainConfig},
-    rank::{RankConfig, Ranked, check, morphology_baseline, rank},
+    ranking::{RankConfig, Ranked, check, morphology_baseline, rank},
     results,
 };
 
@@ -128,6 +128,16 @@ pub fn run(
     monitor: &dyn Monitor,
 ) -> Result<Finished, PipelineError> {
     check(plate, &config.rank)?;
+    if let Some(truth) = truth {
+        // Undefined agreement shall not come up after the training.
+        let known = plate
+            .map()
+            .treatments()
+            .keys()
+            .filter_map(|name| truth.get_key_value(name));
+        let known = known.map(|(name, kill)| (name.clone(), *kill)).collect();
+        kendall_tau(&known, truth).map_err(PipelineError::Truth)?;
+    }
     let JobConfig {
         pretrain,
         rank: rank_config,
@@ -135,14 +145,8 @@ pub fn run(
     let crops = Crops::prepare(plate, &out.join("crops"), &pretrain.prepare, monitor)?;
     let morphology = crops.morphology()?;
     let baseline = morphology_baseline(&morphology, plate.map(), rank_config)?;
-    let model = Model::pretrain(
-        &crops,
-        pretrain.clone(),
-        device,
-        &out.join("model"),
-        resume,
-        monitor,
-    )?;
+    let folder = out.join("model");
+    let model = Model::train(&crops, pretrain.clone(), device, &folder, resume, monitor)?;
     let learned = embed(&crops, &model.freeze(device), monitor)?;
     let mut ranked = rank_features(&learned, &morphology, plate.map(), rank_config)?;
     let agreement = truth
@@ -151,7 +155,8 @@ pub fn run(
             Ok::<_, PipelineError>(Agreement::new(truth, &ranked, &alone, &baseline)?)
         })
         .transpose()?;
-    let mut warnings = crops.warnings();
+    let mut warnings = plate.warnings().to_vec();
+    warnings.extend(crops.warnings());
     warnings.append(&mut ranked.warnings);
     let finished = Finished {
         ranked,
@@ -160,6 +165,7 @@ pub fn run(
         report: out.join("report.html"),
     };
     let report = results::report(plate, &crops, &model, config, &finished)?;
+    model.save(&folder)?;
     learned.write_csv(&out.join("embeddings.csv"), Some(plate.map()))?;
     morphology.write_csv(&out.join("morphology.csv"), Some(plate.map()))?;
     results::write(out, config, &finished)?;

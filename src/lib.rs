@@ -1,7 +1,7 @@
 //! Orders cancer drugs by how well they work, from bright-field microscopy of 3D tumour spheroids.
 //!
 //! This crate re-exports the crates of the workspace under short names and composes them into the
-//! stages of the main job ([`job`]): [`Plate`] → [`crops`] → [`pretrain`] → [`embed`] → [`rank`].
+//! stages of the main job ([`job`]): [`Plate`] → [`crops`] → [`pretrain`] → [`embed`] → [`ranking`].
 
 pub mod crops;
 pub mod embed;
@@ -11,7 +11,7 @@ mod monitor;
 mod plate;
 pub mod prepare;
 pub mod pretrain;
-pub mod rank;
+pub mod ranking;
 mod results;
 
 pub use error::PipelineError;
@@ -22,7 +22,7 @@ pub use spheroid_augment as augment;
 pub use spheroid_core as core;
 pub use spheroid_imaging as imaging;
 pub use spheroid_kernels as kernels;
-pub use spheroid_rank as rank_metrics;
+pub use spheroid_rank as rank;
 pub use spheroid_report as report;
 pub use spheroid_sim as sim;
 pub use spheroid_ssl as ssl;

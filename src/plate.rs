@@ -16,6 +16,7 @@ pub struct Plate {
     map: PlateMap,
     format: PlateFormat,
     limits: Limits,
+    warnings: Vec<Warning>,
 }
 
 impl Plate {
@@ -23,8 +24,7 @@ impl Plate {
     /// `plate_map.toml` when there is no CSV).
     ///
     /// With `pattern`, file names take the place of `images.csv`: see
-    /// [`ImageTable::from_pattern`]. Wells that only one of the two knows are left out and named in
-    /// the warnings.
+    /// [`ImageTable::from_pattern`].
     ///
     /// # Errors
     /// When a table is missing or wrong, when the two have no well in common, or when no untreated
@@ -33,15 +33,13 @@ impl Plate {
         folder: &Path,
         pattern: Option<&str>,
         format: PlateFormat,
-    ) -> Result<(Self, Vec<Warning>), PipelineError> {
-        let mut warnings = Vec::new();
-        let images = match pattern {
-            Some(pattern) => {
-                let (images, warning) = ImageTable::from_pattern(folder, pattern, format)?;
-                warnings.extend(warning);
-                images
-            }
-            None => ImageTable::read_csv(&folder.join("images.csv"), format)?,
+    ) -> Result<Self, PipelineError> {
+        let (images, unmatched) = match pattern {
+            Some(pattern) => ImageTable::from_pattern(folder, pattern, format)?,
+            None => (
+                ImageTable::read_csv(&folder.join("images.csv"), format)?,
+                None,
+            ),
         };
         let toml = folder.join("plate_map.toml");
         let csv = folder.join("plate_map.csv");
@@ -53,12 +51,14 @@ impl Plate {
             },
             format,
         )?;
-        let (plate, more) = Self::join(images, map, format)?;
-        warnings.extend(more);
-        Ok((plate, warnings))
+        let mut plate = Self::join(images, map, format)?;
+        plate.warnings.splice(..0, unmatched);
+        Ok(plate)
     }
 
     /// Joins images and plate map.
+    ///
+    /// Wells that only one of the two knows are left out and named in [`warnings`](Self::warnings).
     ///
     /// # Errors
     /// When the two have no well in common, or when no untreated well has images.
@@ -66,7 +66,7 @@ impl Plate {
         mut images: ImageTable,
         map: PlateMap,
         format: PlateFormat,
-    ) -> Result<(Self, Vec<Warning>), PipelineError> {
+    ) -> Result<Self, PipelineError> {
         let imaged: BTreeSet<_> = images
             .stacks()
             .iter()
@@ -97,14 +97,13 @@ impl Plate {
         if !images.stacks().iter().any(is_untreated) {
             return Err(PipelineError::NoUntreated);
         }
-        let stacks = images.stacks().to_vec();
-        let plate = Self {
-            stacks,
+        Ok(Self {
+            stacks: images.stacks().to_vec(),
             map,
             format,
             limits: Limits::default(),
-        };
-        Ok((plate, warnings.into_iter().flatten().collect()))
+            warnings: warnings.into_iter().flatten().collect(),
+        })
     }
 
     /// The stacks, sorted by plate, well and day.
@@ -115,6 +114,11 @@ impl Plate {
     /// What was done to each well.
     pub fn map(&self) -> &PlateMap {
         &self.map
+    }
+
+    /// What was left out.
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
     }
 
     /// The format that wells were checked against.

@@ -12,12 +12,12 @@ use spheroid_ssl::{
     load_encoder,
     methods::{Method, MethodConfig},
     save_encoder,
-    train::{Epoch, Progress, TrainConfig, Views, train},
+    train::{Checkpoints, Epoch, Progress, TrainConfig, Views, train},
 };
 
 use crate::{
     Monitor, PipelineError,
-    crops::{Crops, io, write_json},
+    crops::{Crops, hex_digest, io, write_json},
     prepare::PrepareConfig,
 };
 
@@ -81,20 +81,23 @@ pub struct Model {
 }
 
 impl Model {
-    /// Trains an encoder on `crops` and writes it into `folder`.
+    /// Trains an encoder on `crops`.
     ///
-    /// Its state is kept in `folder/checkpoints` after every epoch; `resume` goes on from there.
+    /// The state is kept in `folder/checkpoints` after every epoch; `resume` goes on from there. The
+    /// batch is at most all crops.
     ///
     /// # Errors
-    /// When a setting is wrong, training fails, or a file cannot be written.
-    pub fn pretrain(
+    /// When a setting is wrong, training fails, or a checkpoint cannot be written or is of other
+    /// settings or images.
+    pub fn train(
         crops: &Crops,
-        config: PretrainConfig,
+        mut config: PretrainConfig,
         device: &Device,
         folder: &Path,
         resume: bool,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
+        config.train.batch = config.train.batch.min(crops.len());
         let encoder = config.encoder.build(config.train.seed, device)?;
         let method = config.method.build(encoder, config.train.seed)?;
         let views = CropViews {
@@ -107,21 +110,26 @@ impl Model {
             }
             Progress::Step { loss } => monitor.step(Some(loss)),
         };
-        let checkpoints = folder.join(CHECKPOINTS);
+        let identity = serde_json::to_vec(&(&config, crops.identity())).map_err(|source| {
+            PipelineError::Json {
+                path: folder.to_owned(),
+                source,
+            }
+        })?;
+        let checkpoints = Checkpoints {
+            folder: &folder.join(CHECKPOINTS),
+            identity: &hex_digest(&identity),
+            resume,
+        };
         let trained = train(
             method,
             &views,
             &config.train,
             device,
-            Some(&checkpoints),
-            resume,
+            Some(checkpoints),
             on_progress,
         )?;
         monitor.finish();
-        save_encoder(folder, &config.encoder, trained.method.encoder())?;
-        write_epochs(&folder.join(LOSSES), &trained.epochs)?;
-        // Last, so that a folder with settings is a finished model.
-        write_json(&folder.join(SETTINGS), &config)?;
         let encoder = trained.method.encoder().clone();
         Ok(Self {
             config,
@@ -130,7 +138,18 @@ impl Model {
         })
     }
 
-    /// Reads what [`pretrain`](Self::pretrain) wrote; the epochs are not read back.
+    /// Writes `encoder.safetensors`, `encoder.json`, `training.csv` and `settings.json`.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn save(&self, folder: &Path) -> Result<(), PipelineError> {
+        save_encoder(folder, &self.config.encoder, &self.encoder)?;
+        write_epochs(&folder.join(LOSSES), &self.epochs)?;
+        // Last, so that a folder with settings is a finished model.
+        write_json(&folder.join(SETTINGS), &self.config)
+    }
+
+    /// Reads what [`save`](Self::save) wrote; the epochs are not read back.
     ///
     /// # Errors
     /// When a file is missing or does not fit the others.

@@ -1,7 +1,7 @@
 //! Names on the command line.
 
 use spheroid::{
-    rank_metrics::discrepancy,
+    rank::discrepancy,
     ssl::{Backend, encoder::EncoderConfig, methods::MethodConfig},
 };
 

@@ -190,7 +190,7 @@ fn a_result_is_left_whole_when_a_later_run_fails() {
         .assert_refusal(&["no discrepancy `l3`"]);
     assert!(results() == before);
     run(rank_plate_for(3, plate(), out.path()).arg("--resume"))
-        .assert_refusal(&["the checkpoint has other settings"]);
+        .assert_refusal(&["the checkpoint was made with other settings"]);
     assert!(results() == before);
 }
 

@@ -35,7 +35,7 @@ fn a_killed_run_goes_on_and_ends_like_an_uninterrupted_one() {
     fs::write(&state, stored.to_string()).unwrap();
 
     let other = run(rank_plate_for(EPOCHS + 1, plate(), &killed).arg("--resume"));
-    other.assert_refusal(&["state.json", "the checkpoint has other settings"]);
+    other.assert_refusal(&["state.json", "the checkpoint was made with other settings"]);
     assert_no_result(&killed);
 
     run(rank_plate_for(EPOCHS, plate(), &killed).arg("--resume")).assert_success();

@@ -74,12 +74,13 @@ pub enum SslError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A checkpoint of another run.
-    #[error("{path}: the checkpoint has other settings ({difference}); use them or another folder")]
+    #[error(
+        "{path}: the checkpoint was made with other settings or images: use those again, another \
+         folder, or start anew"
+    )]
     OtherRun {
         /// The checkpoint.
         path: PathBuf,
-        /// Which setting differs, and how.
-        difference: String,
     },
     /// A weights or checkpoint file that cannot be used.
     #[error("{path}: {reason}")]

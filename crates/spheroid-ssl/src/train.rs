@@ -51,7 +51,7 @@ impl TrainConfig {
         at_least("batch", self.batch, 2, "at least 2")?;
         positive("learning_rate", self.learning_rate)?;
         non_negative("weight_decay", self.weight_decay)?;
-        if images < self.batch {
+        if images < self.batch && self.epochs > 0 {
             return Err(SslError::TooFewImages {
                 images,
                 batch: self.batch,
@@ -130,11 +130,22 @@ pub enum Progress {
     },
 }
 
+/// Where a run keeps its state.
+#[derive(Debug, Clone, Copy)]
+pub struct Checkpoints<'a> {
+    /// Folder that belongs to the run.
+    pub folder: &'a Path,
+    /// What is trained on what, such as a digest of all settings and images: a checkpoint of
+    /// anything else is refused.
+    pub identity: &'a str,
+    /// Whether to continue from the newest checkpoint instead of starting anew.
+    pub resume: bool,
+}
+
 /// Optimises `method` on views of images.
 ///
-/// With a `checkpoints` folder the state is stored there after every epoch, and `resume` continues
-/// from the newest one: the run then ends with the weights of an uninterrupted one on the same
-/// device.
+/// With `checkpoints` the state is stored after every epoch. A run that resumes ends with the weights
+/// of an uninterrupted one on the same device.
 ///
 /// # Errors
 /// When a setting is outside what is allowed, a view cannot be made or has the wrong shape, the loss
@@ -144,8 +155,7 @@ pub fn train<M: Method, V: Views>(
     views: &V,
     config: &TrainConfig,
     device: &Device,
-    checkpoints: Option<&Path>,
-    resume: bool,
+    checkpoints: Option<Checkpoints<'_>>,
     mut on_progress: impl FnMut(Progress),
 ) -> Result<Trained<M>, SslError> {
     config.check(views.len())?;
@@ -156,8 +166,9 @@ pub fn train<M: Method, V: Views>(
         .with_weight_decay(config.weight_decay as f32)
         .init();
     let mut epochs = Vec::new();
-    if let (Some(folder), true) = (checkpoints, resume)
-        && let Some(state) = checkpoint::load(folder, config)?
+    if let Some(checkpoints) = checkpoints
+        && checkpoints.resume
+        && let Some(state) = checkpoint::load(&checkpoints, config)?
     {
         (method, optimizer, epochs) = state.apply(method, optimizer)?;
     }
@@ -198,8 +209,8 @@ pub fn train<M: Method, V: Views>(
             epoch: epoch + 1,
             loss: sum / steps_per_epoch as f64,
         });
-        if let Some(folder) = checkpoints {
-            checkpoint::save(folder, config, &epochs, &method, &optimizer)?;
+        if let Some(checkpoints) = &checkpoints {
+            checkpoint::save(checkpoints, config, &epochs, &method, &optimizer)?;
         }
     }
     Ok(Trained { method, epochs })
@@ -355,6 +366,14 @@ mod tests {
         }
     }
 
+    fn at<'a>(folder: &'a Path, identity: &'a str, resume: bool) -> Option<Checkpoints<'a>> {
+        Some(Checkpoints {
+            folder,
+            identity,
+            resume,
+        })
+    }
+
     fn run(name: &str, epochs: usize) -> Trained<AnyMethod> {
         let device = Device::flex();
         train(
@@ -363,7 +382,6 @@ mod tests {
             &config(epochs),
             &device,
             None,
-            false,
             |_| (),
         )
         .unwrap()
@@ -385,16 +403,7 @@ mod tests {
                 ..config(40)
             };
             let device = Device::flex();
-            let trained = train(
-                method(name),
-                &Gratings,
-                &config,
-                &device,
-                None,
-                false,
-                |_| (),
-            )
-            .unwrap();
+            let trained = train(method(name), &Gratings, &config, &device, None, |_| ()).unwrap();
             let (first, last) = (trained.epochs[0].loss, trained.epochs[39].loss);
             assert!(last < 0.8 * first, "{name}: from {first} to {last}");
         }
@@ -415,16 +424,7 @@ mod tests {
             ..config(2)
         };
         let device = Device::flex();
-        let other = train(
-            method("simclr"),
-            &Gratings,
-            &other,
-            &device,
-            None,
-            false,
-            |_| (),
-        )
-        .unwrap();
+        let other = train(method("simclr"), &Gratings, &other, &device, None, |_| ()).unwrap();
         assert_ne!(features(&other.method), in_pool(1));
     }
 
@@ -446,8 +446,7 @@ mod tests {
                 &Gratings,
                 &config,
                 &device,
-                Some(folder.path()),
-                false,
+                at(folder.path(), "gratings", false),
                 progress,
             )
         }));
@@ -469,8 +468,7 @@ mod tests {
             &Gratings,
             &config,
             &device,
-            Some(folder.path()),
-            true,
+            at(folder.path(), "gratings", true),
             progress,
         )
         .unwrap();
@@ -481,30 +479,26 @@ mod tests {
     }
 
     #[test]
-    fn a_checkpoint_of_other_settings_is_refused() {
+    fn a_checkpoint_of_other_settings_or_images_is_refused() {
         let device = Device::flex();
         let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        train(
-            method("simclr"),
-            &Gratings,
-            &config(1),
-            &device,
-            Some(folder),
-            false,
-            |_| (),
-        )
-        .unwrap();
-        let again = train(
-            method("simclr"),
-            &Gratings,
-            &config(2),
-            &device,
-            Some(folder),
-            true,
-            |_| (),
-        );
-        assert!(matches!(again, Err(SslError::OtherRun { .. })));
+        let run = |config, identity, resume| {
+            let checkpoints = at(folder.path(), identity, resume);
+            train(
+                method("simclr"),
+                &Gratings,
+                &config,
+                &device,
+                checkpoints,
+                |_| (),
+            )
+        };
+        run(config(1), "gratings", false).unwrap();
+        for (epochs, identity) in [(2, "gratings"), (1, "other images")] {
+            let again = run(config(epochs), identity, true);
+            assert!(matches!(again, Err(SslError::OtherRun { .. })));
+        }
+        assert_eq!(run(config(1), "gratings", true).unwrap().epochs.len(), 1);
     }
 
     #[test]
@@ -517,8 +511,7 @@ mod tests {
             &Gratings,
             &config(1),
             &device,
-            Some(folder),
-            false,
+            at(folder, "gratings", false),
             |_| (),
         )
         .unwrap();
@@ -528,8 +521,7 @@ mod tests {
             &Gratings,
             &config(1),
             &device,
-            Some(folder),
-            true,
+            at(folder, "gratings", true),
             |_| (),
         );
         let error = again.unwrap_err().to_string();
@@ -563,16 +555,7 @@ mod tests {
     fn too_few_images_and_senseless_settings_are_refused() {
         let device = Device::flex();
         let run = |config: TrainConfig| {
-            train(
-                method("simclr"),
-                &Gratings,
-                &config,
-                &device,
-                None,
-                false,
-                |_| (),
-            )
-            .unwrap_err()
+            train(method("simclr"), &Gratings, &config, &device, None, |_| ()).unwrap_err()
         };
         let error = run(TrainConfig {
             batch: 17,

@@ -31,7 +31,10 @@ pub fn save_encoder(
         path: path.clone(),
         reason: error.to_string(),
     };
-    let mut store = SafetensorsStore::from_bytes(None);
+    // burn's own entries come in an order that differs from run to run.
+    let mut store = SafetensorsStore::from_bytes(None)
+        .clear_metadata()
+        .metadata("format", "safetensors");
     encoder
         .valid()
         .save_into(&mut store)

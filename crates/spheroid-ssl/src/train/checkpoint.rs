@@ -9,7 +9,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Epoch, TrainConfig};
+use super::{Checkpoints, Epoch, TrainConfig};
 use crate::{
     SslError,
     methods::Method,
@@ -22,6 +22,7 @@ const OPTIMIZER: &str = "optimizer.bpk";
 
 #[derive(Serialize, Deserialize)]
 struct State {
+    identity: String,
     config: TrainConfig,
     epochs: Vec<Epoch>,
 }
@@ -36,7 +37,7 @@ pub(super) struct Checkpoint {
 /// The folder gets its name only when everything in it is written, so a run that is killed at any
 /// moment leaves either the old checkpoint or the new one.
 pub(super) fn save<M: Method>(
-    folder: &Path,
+    checkpoints: &Checkpoints<'_>,
     config: &TrainConfig,
     epochs: &[Epoch],
     method: &M,
@@ -50,6 +51,9 @@ pub(super) fn save<M: Method>(
             source,
         }
     };
+    let Checkpoints {
+        folder, identity, ..
+    } = *checkpoints;
     let older = complete(folder)?;
     let name = format!("epoch-{:05}", epochs.len());
     let partial = folder.join(format!(".partial-{name}"));
@@ -64,6 +68,7 @@ pub(super) fn save<M: Method>(
     let record = record.map_err(|error| SslError::record(&partial, error))?;
     write_bytes(&partial.join(OPTIMIZER), &record)?;
     let state = State {
+        identity: identity.to_owned(),
         config: config.clone(),
         epochs: epochs.to_vec(),
     };
@@ -81,15 +86,17 @@ pub(super) fn save<M: Method>(
 }
 
 /// The newest complete checkpoint, `None` when there is none.
-pub(super) fn load(folder: &Path, config: &TrainConfig) -> Result<Option<Checkpoint>, SslError> {
-    let Some(folder) = complete(folder)?.pop() else {
+pub(super) fn load(
+    checkpoints: &Checkpoints<'_>,
+    config: &TrainConfig,
+) -> Result<Option<Checkpoint>, SslError> {
+    let Some(folder) = complete(checkpoints.folder)?.pop() else {
         return Ok(None);
     };
     let path = folder.join(STATE);
     let state: State = read_json(&path)?;
-    if state.config != *config {
-        let difference = format!("{:?} there, {config:?} here", state.config);
-        return Err(SslError::OtherRun { path, difference });
+    if state.config != *config || state.identity != checkpoints.identity {
+        return Err(SslError::OtherRun { path });
     }
     Ok(Some(Checkpoint {
         folder,
