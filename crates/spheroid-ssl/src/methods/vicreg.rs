@@ -57,7 +57,8 @@ impl VicRegConfig {
 /// VICReg: views alike, every feature spread, features uncorrelated; needs no negatives.
 ///
 /// # Source
-/// Bardes, Ponce, LeCun 2022, "VICReg", arXiv 2105.04906, equations 1 to 6.
+/// Bardes, Ponce, LeCun 2022, "VICReg", arXiv 2105.04906, equations 1 to 6. **Differs**: the variance
+/// term is the mean over the two views, not their sum, as in the authors' own training code.
 #[derive(Module, Debug)]
 pub struct VicReg {
     encoder: Encoder,
@@ -112,4 +113,108 @@ fn spread(projected: Tensor<2>) -> (Tensor<1>, Tensor<1>) {
         .mean();
     let off_diagonal = covariance.square().sum() - variance.square().sum();
     (hinge, off_diagonal / features as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, TensorData};
+    use spheroid_testkit::{Tolerance, assert_close, json_fixture};
+
+    use super::*;
+    use crate::encoder::EncoderConfig;
+
+    #[derive(Deserialize)]
+    struct Case {
+        images: usize,
+        first: Vec<f32>,
+        second: Vec<f32>,
+        loss: f64,
+        gradient_first: Vec<f64>,
+        gradient_second: Vec<f64>,
+    }
+
+    fn vicreg() -> VicReg {
+        let encoder = EncoderConfig {
+            planes: 1,
+            blocks: [1; 4],
+            width: 2,
+        };
+        let encoder = encoder.build(1, &Device::flex()).unwrap();
+        VicRegConfig::default().build(encoder, 1).unwrap()
+    }
+
+    #[test]
+    fn value_and_gradients_agree_with_pytorch() {
+        let cases: Vec<Case> = json_fixture(env!("CARGO_MANIFEST_DIR"), "vicreg.json");
+        assert!(cases.len() >= 4);
+        let device = Device::flex().autodiff();
+        for case in cases {
+            let tensor = |values: &[f32]| {
+                let data =
+                    TensorData::new(values.to_vec(), [case.images, values.len() / case.images]);
+                Tensor::<2>::from_data(data, &device).require_grad()
+            };
+            let [first, second] = [tensor(&case.first), tensor(&case.second)];
+            let loss = vicreg().terms(first.clone(), second.clone());
+            let gradients = loss.backward();
+            assert_close(&[loss.into_scalar::<f32>()], &[case.loss], Tolerance::F32);
+            for (tensor, expected) in [
+                (first, &case.gradient_first),
+                (second, &case.gradient_second),
+            ] {
+                let gradient = tensor.grad(&gradients).unwrap().into_data();
+                let largest = expected.iter().fold(0.0f64, |most, g| most.max(g.abs()));
+                let tolerance = Tolerance {
+                    relative: 0.0,
+                    absolute: 1e-5 * largest,
+                };
+                assert_close(&gradient.try_to_vec::<f32>().unwrap(), expected, tolerance);
+            }
+        }
+    }
+
+    #[test]
+    fn one_image_is_refused() {
+        let view = Tensor::<4>::ones([1, 1, 16, 16], &Device::flex());
+        let error = vicreg()
+            .loss(vec![view.clone(), view])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(error, "`batch` must be at least 2 for VICReg, got 1");
+    }
+
+    #[test]
+    fn settings_that_make_no_sense_are_refused() {
+        let encoder = EncoderConfig {
+            planes: 1,
+            blocks: [1; 4],
+            width: 2,
+        };
+        let default = VicRegConfig::default;
+        for wrong in [
+            VicRegConfig {
+                invariance: -1.0,
+                ..default()
+            },
+            VicRegConfig {
+                variance: f64::NAN,
+                ..default()
+            },
+            VicRegConfig {
+                covariance: f64::INFINITY,
+                ..default()
+            },
+            VicRegConfig {
+                hidden: 0,
+                ..default()
+            },
+            VicRegConfig {
+                projection: 0,
+                ..default()
+            },
+        ] {
+            let encoder = encoder.build(1, &Device::flex()).unwrap();
+            assert!(wrong.build(encoder, 1).is_err(), "{wrong:?}");
+        }
+    }
 }
