@@ -242,6 +242,24 @@ pub(crate) fn check_indices(
     }
 }
 
+/// Reference residuals and residuals, less the mean reference residual when `centre` says so.
+pub(crate) fn centred(
+    reference: ArrayView2<'_, f32>,
+    predicted: ArrayView2<'_, f32>,
+    actual: ArrayView2<'_, f32>,
+    centre: bool,
+) -> Result<(DMatrix<f64>, DMatrix<f64>), RankError> {
+    let mut residuals = residuals(predicted, actual)?;
+    let mut reference = reference_rows(reference, residuals.ncols())?;
+    if centre {
+        let mean = reference.row_mean();
+        for mut row in reference.row_iter_mut().chain(residuals.row_iter_mut()) {
+            row -= &mean;
+        }
+    }
+    Ok((reference, residuals))
+}
+
 /// The scale of every feature, by which it is divided so that all weigh alike.
 ///
 /// ```text

@@ -4,7 +4,7 @@ use spheroid_core::{Discrepancy, ParamError, fraction};
 
 use crate::{
     RankError, StandardizedL2Config,
-    discrepancy::{feature_scales, reference_rows, residuals},
+    discrepancy::{centred, feature_scales},
     ledoit_wolf::ShrunkCovariance,
 };
 
@@ -94,14 +94,8 @@ impl Discrepancy for Mahalanobis {
         predicted: ArrayView2<'_, f32>,
         actual: ArrayView2<'_, f32>,
     ) -> Result<Array1<f64>, RankError> {
-        let mut residuals = residuals(predicted, actual)?;
-        let mut reference = reference_rows(reference, residuals.ncols())?;
-        if self.config.centre {
-            let mean = reference.row_mean();
-            for mut row in reference.row_iter_mut().chain(residuals.row_iter_mut()) {
-                row -= &mean;
-            }
-        }
+        let (mut reference, mut residuals) =
+            centred(reference, predicted, actual, self.config.centre)?;
         if self.config.standardize {
             let floor = StandardizedL2Config::default().floor;
             let scales = feature_scales(&reference, floor).ok_or(DEGENERATE)?;

@@ -4,7 +4,7 @@ use spheroid_core::{Discrepancy, ParamError, positive};
 
 use crate::{
     RankError,
-    discrepancy::{feature_scales, reference_rows, residuals},
+    discrepancy::{centred, feature_scales},
 };
 
 /// Settings of [`StandardizedL2`].
@@ -68,14 +68,7 @@ impl Discrepancy for StandardizedL2 {
         predicted: ArrayView2<'_, f32>,
         actual: ArrayView2<'_, f32>,
     ) -> Result<Array1<f64>, RankError> {
-        let mut residuals = residuals(predicted, actual)?;
-        let mut reference = reference_rows(reference, residuals.ncols())?;
-        if self.config.centre {
-            let mean = reference.row_mean();
-            for mut row in reference.row_iter_mut().chain(residuals.row_iter_mut()) {
-                row -= &mean;
-            }
-        }
+        let (reference, residuals) = centred(reference, predicted, actual, self.config.centre)?;
         let scales = feature_scales(&reference, self.config.floor).ok_or(
             RankError::DegenerateReference {
                 metric: "standardized_l2",
