@@ -6,18 +6,18 @@
 
 mod support;
 
-use std::{collections::BTreeMap, error::Error, path::PathBuf, process::ExitCode, time::Instant};
+use std::{error::Error, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use spheroid::{
     Plate,
-    core::{Embeddings, PlateFormat, PlateMap, RankMetric},
+    core::{Embeddings, PlateFormat},
     crops::Crops,
     embed::embed,
+    job::{kendall_tau, rank_features, treatment_scores},
     pretrain::{Model, PretrainConfig},
-    rank::KendallTauB,
     ranking::{RankConfig, morphology_baseline, rank},
-    sim::{PlateSim, PlateSimConfig},
+    sim::PlateSimConfig,
 };
 
 /// Compares the main job with its baselines on simulated plates.
@@ -115,34 +115,25 @@ fn one_seed(arguments: &Arguments, seed: u64) -> Result<[f64; 5], Box<dyn Error>
         Ok(embed(&crops, &model.freeze(&device), &())?)
     };
     let (trained, untrained) = (features(arguments.epochs)?, features(0)?);
-    let map = plate.map();
-    let ranked = |sets: &[(&str, &Embeddings)]| ranked(sets, map, &sim);
-    Ok([
-        ranked(&[("embedding", &trained), ("morphology", &morphology)])?,
-        ranked(&[("embedding", &trained)])?,
-        ranked(&[("embedding", &untrained), ("morphology", &morphology)])?,
-        ranked(&[("embedding", &untrained)])?,
-        tau(
-            &morphology_baseline(&morphology, map, &RankConfig::default())?,
-            &sim,
-        )?,
-    ])
-}
-
-fn ranked(
-    features: &[(&str, &Embeddings)],
-    map: &PlateMap,
-    sim: &PlateSim,
-) -> Result<f64, Box<dyn Error>> {
-    let ranked = rank(features, map, &RankConfig::default())?;
-    let rows = ranked.ranking.rows.into_iter();
-    tau(&rows.map(|row| (row.treatment, row.score)).collect(), sim)
-}
-
-fn tau(scores: &BTreeMap<String, f64>, sim: &PlateSim) -> Result<f64, Box<dyn Error>> {
+    let (map, config) = (plate.map(), RankConfig::default());
     let truth = sim.truth().iter();
-    let (scores, kills): (Vec<f64>, Vec<f64>) = truth
-        .map(|truth| (scores[&truth.treatment], truth.kill))
-        .unzip();
-    Ok(KendallTauB.evaluate(&scores, &kills)?)
+    let truth = truth
+        .map(|truth| (truth.treatment.clone(), truth.kill))
+        .collect();
+    let joined = |learned| -> Result<f64, Box<dyn Error>> {
+        let ranked = rank_features(learned, &morphology, map, &config)?;
+        Ok(kendall_tau(&treatment_scores(&ranked), &truth)?)
+    };
+    let alone = |learned| -> Result<f64, Box<dyn Error>> {
+        let ranked = rank(&[("learned", learned)], map, &config)?;
+        Ok(kendall_tau(&treatment_scores(&ranked), &truth)?)
+    };
+    let baseline = morphology_baseline(&morphology, map, &config)?;
+    Ok([
+        joined(&trained)?,
+        alone(&trained)?,
+        joined(&untrained)?,
+        alone(&untrained)?,
+        kendall_tau(&baseline, &truth)?,
+    ])
 }

@@ -9,22 +9,13 @@ mod support;
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use spheroid::{
-    Plate, core::PlateFormat, crops::Crops, embed, prepare::PrepareConfig, pretrain::Model,
-};
+use spheroid::{crops::Crops, embed, prepare::PrepareConfig, pretrain::Model};
 
 /// Embeds the images of a plate.
 #[derive(Parser)]
 struct Arguments {
-    /// Folder with images.csv and plate_map.csv (or plate_map.toml).
-    #[arg(long)]
-    data: PathBuf,
-    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
-    #[arg(long)]
-    pattern: Option<String>,
-    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
-    #[arg(long, default_value_t = 96)]
-    wells: usize,
+    #[command(flatten)]
+    plate: support::PlateArguments,
     /// Folder that the example `pretrain` wrote; without one, area, circularity and darkness are
     /// written instead of learned features.
     #[arg(long)]
@@ -47,17 +38,16 @@ fn main() -> ExitCode {
 fn embed_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let bars = support::Bars::default();
     let device = support::device(&arguments.device)?;
-    let format = PlateFormat::try_from(arguments.wells)?;
     let model = arguments
         .model
         .as_ref()
         .map(|folder| Model::load(folder, &device))
         .transpose()?;
-    let plate = Plate::open(&arguments.data, arguments.pattern.as_deref(), format)?;
+    let plate = arguments.plate.open()?;
     let beside = arguments
         .model
         .as_ref()
-        .unwrap_or(&arguments.data)
+        .unwrap_or(&arguments.plate.data)
         .join("crops");
     let folder = arguments.crops.as_ref().unwrap_or(&beside);
     let prepare = model

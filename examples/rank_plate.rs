@@ -14,7 +14,6 @@ use spheroid::{
     Monitor, Plate,
     core::{PlateFormat, Warning},
     job::{Finished, JobConfig, run},
-    pretrain::{ENCODER, EPOCHS, METHOD, PretrainConfig},
     ranking::RankConfig,
     sim::{PlateSimConfig, read_truth},
 };
@@ -37,27 +36,11 @@ struct Arguments {
     /// Folder for the results.
     #[arg(long, default_value = "out/rank_plate")]
     out: PathBuf,
-    /// Fixes every random choice.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Self-supervised method: simclr or vicreg.
-    #[arg(long, default_value = METHOD)]
-    method: String,
-    /// Network: resnet10-w8, resnet10-w16, resnet18-w16 or resnet18.
-    #[arg(long, default_value = ENCODER)]
-    encoder: String,
-    /// Passes over the images; 0 leaves the encoder untrained.
-    #[arg(long, default_value_t = EPOCHS)]
-    epochs: usize,
-    /// Backend: flex, ndarray, cpu, wgpu or cuda, as far as compiled in.
-    #[arg(long, default_value = "flex")]
-    device: String,
+    #[command(flatten)]
+    training: support::EncoderArguments,
     /// Discrepancy: mahalanobis, standardized_l2, l2 or cosine.
     #[arg(long, default_value = "mahalanobis")]
     metric: String,
-    /// Go on after the last finished epoch of an interrupted run.
-    #[arg(long)]
-    resume: bool,
 }
 
 fn main() -> ExitCode {
@@ -66,19 +49,13 @@ fn main() -> ExitCode {
 
 fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let bars = support::Bars::default();
-    let device = support::device(&arguments.device)?;
-    let Arguments {
-        encoder,
-        method,
-        epochs,
-        seed,
-        ..
-    } = arguments;
+    let Arguments { training, out, .. } = arguments;
+    let device = support::device(&training.device)?;
     let mut rank = RankConfig::default();
     rank.metric.clone_from(&arguments.metric);
     rank.drug_day = arguments.drug_day;
     let config = JobConfig {
-        pretrain: PretrainConfig::by_name(encoder, method, *epochs, *seed)?,
+        pretrain: training.config()?,
         rank,
     };
 
@@ -91,14 +68,13 @@ fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     warn(plate.warnings());
     let truth = data.join("truth.csv");
     let truth = truth.exists().then(|| read_truth(&truth)).transpose()?;
-    let Arguments { out, resume, .. } = arguments;
     let finished = run(
         &plate,
         truth.as_ref(),
         &config,
         &device,
         out,
-        *resume,
+        training.resume,
         &bars,
     )?;
     print(&finished);
@@ -115,7 +91,7 @@ fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 fn simulate(arguments: &Arguments, bars: &support::Bars) -> Result<PathBuf, Box<dyn Error>> {
     let folder = arguments.out.join("plate");
     let config = PlateSimConfig {
-        seed: arguments.seed,
+        seed: arguments.training.seed,
         ..PlateSimConfig::default()
     };
     support::simulate(config, &folder, bars)?;

@@ -2,15 +2,75 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every example uses a part of it")]
 
-use std::{error::Error, io::Write, path::Path, process::ExitCode, sync::Mutex};
+use std::{
+    error::Error,
+    io::Write,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Mutex,
+};
 
+use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use spheroid::{
-    Monitor,
-    core::{CoreError, StackSource, atomic},
+    Monitor, PipelineError, Plate,
+    core::{CoreError, PlateFormat, StackSource, atomic},
+    pretrain::{ENCODER, EPOCHS, METHOD, PretrainConfig},
     sim::PlateSimConfig,
     ssl,
 };
+
+/// Which plate, for programs that work on one that is there.
+#[derive(Args)]
+pub struct PlateArguments {
+    /// Folder with images.csv and plate_map.csv (or plate_map.toml).
+    #[arg(long)]
+    pub data: PathBuf,
+    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
+    #[arg(long)]
+    pattern: Option<String>,
+    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
+    #[arg(long, default_value_t = 96)]
+    wells: usize,
+}
+
+impl PlateArguments {
+    /// The plate that is meant.
+    pub fn open(&self) -> Result<Plate, PipelineError> {
+        let format = PlateFormat::try_from(self.wells)?;
+        Plate::open(&self.data, self.pattern.as_deref(), format)
+    }
+}
+
+/// Which encoder, and how it is trained.
+#[derive(Args)]
+pub struct EncoderArguments {
+    /// Fixes every random choice.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Self-supervised method: simclr or vicreg.
+    #[arg(long, default_value = METHOD)]
+    method: String,
+    /// Network: resnet10-w8, resnet10-w16, resnet18-w16 or resnet18.
+    #[arg(long, default_value = ENCODER)]
+    encoder: String,
+    /// Passes over the images; 0 leaves the encoder untrained.
+    #[arg(long, default_value_t = EPOCHS)]
+    epochs: usize,
+    /// Backend: flex, ndarray, cpu, wgpu or cuda, as far as compiled in.
+    #[arg(long, default_value = "flex")]
+    pub device: String,
+    /// Go on after the last finished epoch of an interrupted run.
+    #[arg(long)]
+    pub resume: bool,
+}
+
+impl EncoderArguments {
+    /// The settings that are meant.
+    pub fn config(&self) -> Result<PretrainConfig, PipelineError> {
+        PretrainConfig::by_name(&self.encoder, &self.method, self.epochs, self.seed)
+    }
+}
 
 /// Runs `main`; an error is printed with its causes and gives exit code 2.
 pub fn run(main: impl FnOnce() -> Result<(), Box<dyn Error>>) -> ExitCode {
