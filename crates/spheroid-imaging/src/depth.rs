@@ -1,9 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    FocalStack,
-    tones::{histogram, tones_in},
-};
+use crate::{FocalStack, SampleType, sample::with_samples, tones::tones};
 
 /// How a sensor's values were made to fill the samples of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -23,12 +20,26 @@ pub enum Widening {
 /// At most 2^`effective_bits` tones can occur, however many the container has room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Depth {
-    /// Bits of a sample, 8 or 16.
+    /// Bits of a sample.
     pub container_bits: u32,
     /// Bits that the values present need, at least 1 and at most `container_bits`.
     pub effective_bits: u32,
     /// How the one became the other.
     pub widening: Widening,
+}
+
+impl Depth {
+    /// Largest value that a sensor of this depth can give, as it is stored.
+    pub fn max(self) -> f64 {
+        let ones = 2_f64.powi(self.effective_bits as i32) - 1.0;
+        match self.widening {
+            Widening::None => ones,
+            Widening::Shift => {
+                ones * 2_f64.powi((self.container_bits - self.effective_bits) as i32)
+            }
+            Widening::Replication => 2_f64.powi(self.container_bits as i32) - 1.0,
+        }
+    }
 }
 
 /// Detects the sensor's depth behind the values of `stack`.
@@ -58,8 +69,20 @@ pub struct Depth {
 pub fn effective_depth(stack: &FocalStack) -> Depth {
     const EVIDENCE: usize = 12;
     let container_bits = stack.container_bits();
-    let all_ones = stack.sample_type().max();
-    let tones: Vec<u16> = tones_in(&histogram(stack))
+    if !matches!(
+        stack.sample_type(),
+        SampleType::U8 | SampleType::U16 | SampleType::U32
+    ) {
+        return Depth {
+            container_bits,
+            effective_bits: container_bits,
+            widening: Widening::None,
+        };
+    }
+    let all_ones = stack.sample_type().range().1 as u32;
+    let tones: Vec<u32> = with_samples!(stack.samples(), array => tones(array.view()))
+        .into_iter()
+        .map(|tone| tone as u32)
         .filter(|&tone| tone > 0)
         .collect();
     let enough =
@@ -81,7 +104,7 @@ pub fn effective_depth(stack: &FocalStack) -> Depth {
         .into_iter()
         .flatten()
         .min_by_key(|&(bits, _)| bits)
-        .unwrap_or(((u16::BITS - used.leading_zeros()).max(1), Widening::None));
+        .unwrap_or(((u32::BITS - used.leading_zeros()).max(1), Widening::None));
     Depth {
         container_bits,
         effective_bits,
@@ -90,7 +113,7 @@ pub fn effective_depth(stack: &FocalStack) -> Depth {
 }
 
 /// The `bits` low bits of `value`, repeated from the top down until `container_bits` are full.
-fn replicated(value: u16, bits: u32, container_bits: u32) -> u16 {
+fn replicated(value: u32, bits: u32, container_bits: u32) -> u32 {
     let mut filled = 0;
     let mut wide = 0;
     while filled < container_bits {
@@ -158,7 +181,9 @@ mod tests {
     fn every_width_is_recognised_in_noise() {
         for bits in 4..16 {
             let sensor: Vec<u16> = noise(5000, bits).map(|v| v >> (16 - bits)).collect();
-            let wide = sensor.iter().map(|&v| replicated(v, bits, 16));
+            let wide = sensor
+                .iter()
+                .map(|&v| replicated(v.into(), bits, 16) as u16);
             assert_eq!(depth_u16(wide), depth(bits, Widening::Replication));
             let wide = sensor.iter().map(|&v| v << (16 - bits));
             assert_eq!(depth_u16(wide), depth(bits, Widening::Shift));

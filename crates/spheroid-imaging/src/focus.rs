@@ -1,7 +1,7 @@
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 
-use crate::{FocalStack, ImagingError, Samples};
+use crate::{FocalStack, ImagingError, Sample, sample::with_samples};
 
 /// Mean gradient magnitude of a plane: large in focus, small when blurred.
 ///
@@ -53,14 +53,9 @@ pub fn sharpness(plane: ArrayView2<'_, f32>) -> Result<f64, ImagingError> {
 /// When the planes have fewer than two rows or columns.
 pub fn sharpest_plane(stack: &FocalStack) -> Result<usize, ImagingError> {
     let planes = (0..stack.planes()).into_par_iter();
-    let values: Result<Vec<f64>, ImagingError> = match stack.samples() {
-        Samples::U8(array) => planes
-            .map(|p| mean_gradient(array.index_axis(Axis(0), p)))
-            .collect(),
-        Samples::U16(array) => planes
-            .map(|p| mean_gradient(array.index_axis(Axis(0), p)))
-            .collect(),
-    };
+    let values: Result<Vec<f64>, ImagingError> = with_samples!(stack.samples(), array => {
+        planes.map(|p| mean_gradient(array.index_axis(Axis(0), p))).collect()
+    });
     let mut sharpest = (0, f64::NEG_INFINITY);
     for (plane, value) in values?.into_iter().enumerate() {
         if value > sharpest.1 {
@@ -70,7 +65,7 @@ pub fn sharpest_plane(stack: &FocalStack) -> Result<usize, ImagingError> {
     Ok(sharpest.0)
 }
 
-fn mean_gradient<T: Copy + Into<f32>>(plane: ArrayView2<'_, T>) -> Result<f64, ImagingError> {
+fn mean_gradient<T: Sample>(plane: ArrayView2<'_, T>) -> Result<f64, ImagingError> {
     let (rows, columns) = plane.dim();
     if rows < 2 || columns < 2 {
         return Err(ImagingError::TooSmall {
@@ -84,7 +79,7 @@ fn mean_gradient<T: Copy + Into<f32>>(plane: ArrayView2<'_, T>) -> Result<f64, I
     let mut window = [0, 1, 2].map(|_| vec![0.0_f32; columns]);
     let load = |row: usize, into: &mut Vec<f32>| {
         for (slot, &sample) in into.iter_mut().zip(plane.row(row)) {
-            *slot = sample.into();
+            *slot = sample.to_f64() as f32;
         }
     };
     load(0, &mut window[0]);

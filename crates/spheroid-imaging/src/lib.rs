@@ -25,6 +25,7 @@ mod morphometry;
 mod pixel_size;
 mod read;
 mod resample;
+mod sample;
 mod segment;
 mod stack;
 mod thumbnail;
@@ -39,8 +40,12 @@ pub use morphometry::Morphometry;
 pub use pixel_size::PixelSize;
 pub use read::{Limits, TiffInfo, inspect, read_stack};
 pub use resample::{Window, resample_area};
+pub use sample::{Sample, SampleType, Samples};
 pub use segment::{Segmentation, SegmentationFlag, segment};
-pub use stack::{FocalStack, SampleType, Samples, Scale};
+pub use stack::{FocalStack, Scale};
 pub use thumbnail::to_png;
 pub use tones::ToneStatistics;
 pub use write::write_stack;
+
+/// 16-bit floating point, the sample type of [`Samples::F16`].
+pub use half::f16;

@@ -90,6 +90,7 @@ pub fn read_stack(files: &[PathBuf], limits: &Limits) -> Result<FocalStack, Imag
         SampleType::U16 => survey.decode(Samples::U16, |bytes| {
             u16::from_ne_bytes([bytes[0], bytes[1]])
         }),
+        _ => unimplemented!(),
     }
 }
 

@@ -1,63 +1,8 @@
-use std::fmt;
-
-use ndarray::{Array2, Array3, ArrayView2, Axis};
+use ndarray::{Array2, Array3, Axis};
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
 
-use crate::ImagingError;
-
-/// Samples of a focal stack in the type in which they were stored.
-///
-/// # Shapes
-/// `[plane, row, column]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Samples {
-    /// 8-bit grey.
-    U8(Array3<u8>),
-    /// 16-bit grey, whatever the number of bits that the sensor filled.
-    U16(Array3<u16>),
-}
-
-/// Type of a stored sample.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum SampleType {
-    /// 8-bit unsigned integer.
-    #[serde(rename = "uint8")]
-    U8,
-    /// 16-bit unsigned integer.
-    #[serde(rename = "uint16")]
-    U16,
-}
-
-impl SampleType {
-    /// Number of bits of a sample.
-    pub const fn bits(self) -> u32 {
-        match self {
-            Self::U8 => 8,
-            Self::U16 => 16,
-        }
-    }
-
-    /// Largest value that a sample can take.
-    pub const fn max(self) -> u16 {
-        match self {
-            Self::U8 => u8::MAX as u16,
-            Self::U16 => u16::MAX,
-        }
-    }
-}
-
-impl fmt::Display for SampleType {
-    /// Writes numpy's name of the type: `uint8` or `uint16`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::U8 => "uint8",
-            Self::U16 => "uint16",
-        })
-    }
-}
+use crate::{Depth, ImagingError, PixelSize, Sample, SampleType, Samples, sample::with_samples};
 
 /// The range of counts that becomes 0 to 1.
 ///
@@ -66,10 +11,13 @@ impl fmt::Display for SampleType {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Scale {
-    /// From 0 to the largest value of the sample type, 255 or 65,535. The same for all files of one
-    /// type, so intensities stay comparable.
+    /// The range of the sample type: for `uint16` 0 to 65,535, for `int16` −32,768 to 32,767, for
+    /// floating point 0 to 1. The same for all files of one type, so intensities stay comparable.
     Container,
-    /// From `min` to `max`, in counts; for a 12-bit sensor whose values were not widened, 0 to 4095.
+    /// From 0 to the largest value that a sensor of this depth can give, as it is stored. For
+    /// unsigned samples; measure the depth once, over all images that are to be compared.
+    Effective(Depth),
+    /// From `min` to `max`, in counts.
     Range {
         /// Counts that become 0.
         min: f64,
@@ -82,7 +30,8 @@ impl Scale {
     /// Factor and offset such that `factor · counts + offset` is the scaled value.
     fn linear(self, sample_type: SampleType) -> Result<(f64, f64), ParamError> {
         let (min, max) = match self {
-            Self::Container => (0.0, f64::from(sample_type.max())),
+            Self::Container => sample_type.range(),
+            Self::Effective(depth) => (0.0, depth.max()),
             Self::Range { min, max } => (min, max),
         };
         let span = max - min;
@@ -113,22 +62,35 @@ impl Scale {
 /// assert_eq!(stack.plane_f32(0, Scale::Container)?[[0, 1]], 0.2);
 /// # Ok::<(), spheroid_imaging::ImagingError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FocalStack {
     samples: Samples,
+    pixel_size: Option<PixelSize>,
 }
 
 impl FocalStack {
-    /// A stack of `samples`.
+    /// A stack of `samples`, without a pixel size.
     ///
     /// # Errors
     /// When there is no pixel.
     pub fn new(samples: Samples) -> Result<Self, ImagingError> {
-        let samples = match samples {
-            Samples::U8(array) => Samples::U8(row_major(array)?),
-            Samples::U16(array) => Samples::U16(row_major(array)?),
-        };
-        Ok(Self { samples })
+        let (planes, rows, columns) = samples.dim();
+        if planes == 0 || rows == 0 || columns == 0 {
+            return Err(ImagingError::Empty {
+                planes,
+                rows,
+                columns,
+            });
+        }
+        Ok(Self {
+            samples: with_samples!(samples, array => Sample::wrap(row_major(array))),
+            pixel_size: None,
+        })
+    }
+
+    /// The same stack with another pixel size.
+    pub fn with_pixel_size(self, pixel_size: Option<PixelSize>) -> Self {
+        Self { pixel_size, ..self }
     }
 
     /// The samples as they were stored.
@@ -141,20 +103,19 @@ impl FocalStack {
         self.samples
     }
 
+    /// Size of a pixel, where the file says it.
+    pub fn pixel_size(&self) -> Option<PixelSize> {
+        self.pixel_size
+    }
+
     /// Type of the samples.
     pub fn sample_type(&self) -> SampleType {
-        match self.samples {
-            Samples::U8(_) => SampleType::U8,
-            Samples::U16(_) => SampleType::U16,
-        }
+        self.samples.sample_type()
     }
 
     /// Number of planes, rows and columns.
     pub fn dim(&self) -> (usize, usize, usize) {
-        match &self.samples {
-            Samples::U8(array) => array.dim(),
-            Samples::U16(array) => array.dim(),
-        }
+        self.samples.dim()
     }
 
     /// Number of focal planes, at least 1.
@@ -172,25 +133,27 @@ impl FocalStack {
         self.dim().2
     }
 
-    /// Number of bits in which a sample is stored, 8 or 16; for the number that carries
-    /// information see [`effective_depth`](crate::effective_depth).
+    /// Number of bits in which a sample is stored; for the number that carries information see
+    /// [`effective_depth`](crate::effective_depth).
     pub fn container_bits(&self) -> u32 {
         self.sample_type().bits()
     }
 
     /// Plane `plane` with intensities from 0 to 1 over the range that `scale` names.
     ///
-    /// No tone is lost: different counts give different values.
+    /// No tone of up to 16 bits is lost: different counts give different values. 32-bit integers and
+    /// `f64` have more tones than `f32` can tell apart and come out as the nearest.
     ///
     /// # Errors
     /// When there is no such plane, or the range is empty or not finite.
     pub fn plane_f32(&self, plane: usize, scale: Scale) -> Result<Array2<f32>, ImagingError> {
         self.check_plane(plane)?;
         let (factor, offset) = scale.linear(self.sample_type())?;
-        Ok(match &self.samples {
-            Samples::U8(array) => scaled(array.index_axis(Axis(0), plane), factor, offset),
-            Samples::U16(array) => scaled(array.index_axis(Axis(0), plane), factor, offset),
-        })
+        // In `f64`, so that every tone of a 16-bit image comes out as its nearest `f32`.
+        let scaled = |counts: f64| (counts * factor + offset) as f32;
+        Ok(with_samples!(&self.samples, array => {
+            array.index_axis(Axis(0), plane).mapv(|counts| scaled(counts.to_f64()))
+        }))
     }
 
     /// Accepts the planes that there are.
@@ -204,24 +167,12 @@ impl FocalStack {
     }
 }
 
-fn row_major<T: Clone>(array: Array3<T>) -> Result<Array3<T>, ImagingError> {
-    let (planes, rows, columns) = array.dim();
-    if array.is_empty() {
-        return Err(ImagingError::Empty {
-            planes,
-            rows,
-            columns,
-        });
-    }
+fn row_major<T: Clone>(array: Array3<T>) -> Array3<T> {
     if array.is_standard_layout() {
-        return Ok(array);
+        array
+    } else {
+        array.as_standard_layout().into_owned()
     }
-    Ok(array.as_standard_layout().into_owned())
-}
-
-/// In `f64`, so that every tone of a 16-bit image comes out as its nearest `f32`.
-fn scaled<T: Copy + Into<f64>>(plane: ArrayView2<'_, T>, factor: f64, offset: f64) -> Array2<f32> {
-    plane.mapv(|counts| (counts.into() * factor + offset) as f32)
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
-use ndarray::Axis;
+use ndarray::{ArrayView, Axis, Dimension};
 use serde::{Deserialize, Serialize};
 
-use crate::{FocalStack, ImagingError, Samples};
+use crate::{FocalStack, ImagingError, Sample, SampleType, sample::with_samples};
 
 /// How many grey tones an image uses, and which.
 ///
@@ -11,16 +11,17 @@ use crate::{FocalStack, ImagingError, Samples};
 /// use spheroid_imaging::{FocalStack, Samples, ToneStatistics};
 ///
 /// let stack = FocalStack::new(Samples::U16(arr3(&[[[7, 7, 9]], [[3, 7, 9]]])))?;
-/// assert_eq!(ToneStatistics::of_stack(&stack), ToneStatistics { min: 3, max: 9, distinct: 3 });
+/// let tones = ToneStatistics::of_stack(&stack);
+/// assert_eq!((tones.min, tones.max, tones.distinct), (3.0, 9.0, 3));
 /// assert_eq!(ToneStatistics::of_plane(&stack, 0)?.distinct, 2);
 /// # Ok::<(), spheroid_imaging::ImagingError>(())
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ToneStatistics {
     /// Smallest stored value.
-    pub min: u16,
+    pub min: f64,
     /// Largest stored value.
-    pub max: u16,
+    pub max: f64,
     /// Number of different values.
     pub distinct: usize,
 }
@@ -28,7 +29,7 @@ pub struct ToneStatistics {
 impl ToneStatistics {
     /// Over all planes.
     pub fn of_stack(stack: &FocalStack) -> Self {
-        Self::of_histogram(&histogram(stack))
+        with_samples!(stack.samples(), array => Self::of_tones(&tones(array.view())))
     }
 
     /// Over one plane, counted from 0.
@@ -37,68 +38,48 @@ impl ToneStatistics {
     /// When there is no such plane.
     pub fn of_plane(stack: &FocalStack, plane: usize) -> Result<Self, ImagingError> {
         stack.check_plane(plane)?;
-        Ok(Self::of_histogram(&match stack.samples() {
-            Samples::U8(array) => count(array.index_axis(Axis(0), plane).iter(), 1 << 8),
-            Samples::U16(array) => count(array.index_axis(Axis(0), plane).iter(), 1 << 16),
+        Ok(with_samples!(stack.samples(), array => {
+            Self::of_tones(&tones(array.index_axis(Axis(0), plane)))
         }))
     }
 
-    fn of_histogram(histogram: &[u64]) -> Self {
-        let mut present = tones_in(histogram);
-        let min = present.next().expect("a stack holds at least one pixel");
-        present.fold(
-            Self {
-                min,
-                max: min,
-                distinct: 1,
-            },
-            |statistics, tone| Self {
-                max: tone,
-                distinct: statistics.distinct + 1,
-                ..statistics
-            },
-        )
-    }
-}
-
-/// How often each value occurs in `stack`: 256 or 65,536 counts.
-pub(crate) fn histogram(stack: &FocalStack) -> Vec<u64> {
-    match stack.samples() {
-        Samples::U8(array) => count(array.iter(), 1 << 8),
-        Samples::U16(array) => count(array.iter(), 1 << 16),
+    fn of_tones(tones: &[f64]) -> Self {
+        Self {
+            min: tones[0],
+            max: tones[tones.len() - 1],
+            distinct: tones.len(),
+        }
     }
 }
 
 /// The values that occur, in ascending order.
-pub(crate) fn tones_in(histogram: &[u64]) -> impl Iterator<Item = u16> {
-    (0..=u16::MAX)
-        .zip(histogram)
-        .filter(|&(_, &count)| count > 0)
-        .map(|(tone, _)| tone)
-}
-
-fn count<'a, T: Copy + Into<usize> + 'a>(
-    samples: impl Iterator<Item = &'a T>,
-    tones: usize,
-) -> Vec<u64> {
-    let mut counts = vec![0; tones];
-    for &sample in samples {
-        counts[sample.into()] += 1;
+pub(crate) fn tones<T: Sample, D: Dimension>(samples: ArrayView<'_, T, D>) -> Vec<f64> {
+    if matches!(T::TYPE, SampleType::U8 | SampleType::U16) {
+        let mut present = vec![false; 1 << T::TYPE.bits()];
+        for &sample in samples {
+            present[sample.to_f64() as usize] = true;
+        }
+        let tones = present.iter().zip(0_u32..).filter(|&(&is, _)| is);
+        return tones.map(|(_, tone)| tone.into()).collect();
     }
-    counts
+    let mut tones: Vec<f64> = samples.iter().map(|sample| sample.to_f64()).collect();
+    tones.sort_unstable_by(f64::total_cmp);
+    tones.dedup_by(|a, b| a.total_cmp(b).is_eq());
+    tones
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Samples;
     use ndarray::{Array, Array3};
 
     #[test]
     fn one_tone_is_its_own_range() {
         let stack = FocalStack::new(Samples::U16(Array3::from_elem((2, 3, 4), 9))).unwrap();
         let expected = ToneStatistics {
-            min: 9,
-            max: 9,
+            min: 9.0,
+            max: 9.0,
             distinct: 1,
         };
         assert_eq!(ToneStatistics::of_stack(&stack), expected);
@@ -111,8 +92,8 @@ mod tests {
             .unwrap();
         let stack = FocalStack::new(Samples::U16(all)).unwrap();
         let expected = ToneStatistics {
-            min: 0,
-            max: u16::MAX,
+            min: 0.0,
+            max: 65_535.0,
             distinct: 65_536,
         };
         assert_eq!(ToneStatistics::of_stack(&stack), expected);
@@ -121,8 +102,8 @@ mod tests {
             .unwrap();
         let stack = FocalStack::new(Samples::U8(all)).unwrap();
         let expected = ToneStatistics {
-            min: 0,
-            max: 255,
+            min: 0.0,
+            max: 255.0,
             distinct: 256,
         };
         assert_eq!(ToneStatistics::of_plane(&stack, 0).unwrap(), expected);

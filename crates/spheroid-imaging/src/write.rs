@@ -56,6 +56,7 @@ fn write_samples<W: Write + Seek, K: TiffKind>(
     match samples {
         Samples::U8(array) => write_planes::<colortype::Gray8, W, K>(encoder, array),
         Samples::U16(array) => write_planes::<colortype::Gray16, W, K>(encoder, array),
+        _ => unimplemented!(),
     }
 }
 
