@@ -3,7 +3,7 @@ use std::{error::Error, path::PathBuf};
 use spheroid_core::{CoreError, ParamError};
 use thiserror::Error;
 
-use crate::SampleType;
+use crate::{Region, SampleType};
 
 /// Everything that can be wrong with an image, a file of images or the use of either.
 ///
@@ -102,15 +102,14 @@ pub enum ImagingError {
         page: usize,
     },
     /// A file that breaks the rules of its format.
-    #[error("{path}, page {page}: damaged TIFF")]
+    #[error("{path}, page {page}: damaged TIFF: {what}")]
     Format {
         /// The file.
         path: PathBuf,
         /// Page, from 1.
         page: usize,
-        /// What the decoder says.
-        #[source]
-        source: Box<dyn Error + Send + Sync>,
+        /// What is wrong with it.
+        what: String,
     },
     /// A file whose only pages are thumbnails and masks.
     #[error("{path}: holds thumbnails or masks only, no full-resolution page")]
@@ -174,6 +173,62 @@ pub enum ImagingError {
         /// Sample type of the first plane.
         first: SampleType,
     },
+    /// A page that stores brightness the other way round than the first page of its stack.
+    #[error(
+        "{path}, page {page}: black and white are swapped relative to the first plane of the stack"
+    )]
+    UnlikePolarity {
+        /// The file.
+        path: PathBuf,
+        /// Page, from 1.
+        page: usize,
+    },
+    /// Files with several channels or points in time, of which none was chosen.
+    #[error(
+        "{path}: holds {channels} channels and {frames} points in time of {planes} planes; select one \
+         channel and one point in time, or export them to files of their own"
+    )]
+    Hyperstack {
+        /// The first file.
+        path: PathBuf,
+        /// Number of planes of each.
+        planes: usize,
+        /// Number of channels.
+        channels: usize,
+        /// Number of points in time.
+        frames: usize,
+    },
+    /// A channel or a point in time that a stack does not have.
+    #[error(
+        "{path}: no channel {channel} at point in time {frame}, counted from 0; it holds {channels} \
+         channels and {frames} points in time"
+    )]
+    NoSuchChannel {
+        /// The first file.
+        path: PathBuf,
+        /// The channel that was asked for, from 0.
+        channel: usize,
+        /// The point in time that was asked for, from 0.
+        frame: usize,
+        /// Number of channels.
+        channels: usize,
+        /// Number of points in time.
+        frames: usize,
+    },
+    /// A region that is empty, without a step, or not within the stack.
+    #[error(
+        "{region:?} is no part of a stack of {planes} planes, {rows} rows and {columns} columns"
+    )]
+    Region {
+        /// The region that was asked for.
+        region: Region,
+        /// Number of planes.
+        planes: usize,
+        /// Number of rows.
+        rows: usize,
+        /// Number of columns.
+        columns: usize,
+    },
     /// An RGB page that is not grey.
     #[error(
         "{path}, page {page}: colour in row {row}, column {column}; export the camera's grey \
@@ -228,7 +283,7 @@ pub enum ImagingError {
     Limits {
         /// The file.
         path: PathBuf,
-        /// What is limited: "pixels a plane", "pages" or "bytes".
+        /// What is limited: "pixels a plane", "pages", "bytes" or "bytes a strip or tile".
         limit: &'static str,
         /// What the file asks for, or the count at which reading stopped.
         needed: u64,

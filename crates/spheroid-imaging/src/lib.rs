@@ -2,7 +2,7 @@
 //!
 //! | question | answer |
 //! |---|---|
-//! | What is in these TIFF files? | [`read_stack`], [`inspect`] |
+//! | What is in these TIFF files? | [`read_stack`], [`StackReader`] |
 //! | How many tones does the sensor really give? | [`effective_depth`], [`ToneStatistics`] |
 //! | Which plane is in focus? | [`sharpness`], [`sharpest_plane`] |
 //! | What does the lamp do, and what the specimen? | [`flatten`], [`Background`] |
@@ -16,6 +16,7 @@
 //! It does not guess. A file that could be read in two ways, or only in part, is refused with its
 //! name, the page and the reason; nothing is interpolated, inverted or converted on the way in.
 
+mod codec;
 mod depth;
 mod error;
 mod focus;
@@ -32,13 +33,15 @@ mod thumbnail;
 mod tones;
 mod write;
 
+pub use codec::Compression;
 pub use depth::{Depth, Widening, effective_depth};
 pub use error::ImagingError;
 pub use focus::{sharpest_plane, sharpness};
 pub use illumination::{Background, flatten};
+pub use metadata::Axis;
 pub use morphometry::Morphometry;
 pub use pixel_size::PixelSize;
-pub use read::{Limits, TiffInfo, inspect, read_stack};
+pub use read::{Limits, Region, StackInfo, StackReader, read_stack};
 pub use resample::{Window, resample_area};
 pub use sample::{Sample, SampleType, Samples};
 pub use segment::{Segmentation, SegmentationFlag, segment};

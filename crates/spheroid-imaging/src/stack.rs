@@ -66,6 +66,7 @@ impl Scale {
 pub struct FocalStack {
     samples: Samples,
     pixel_size: Option<PixelSize>,
+    white_is_zero: bool,
 }
 
 impl FocalStack {
@@ -85,12 +86,21 @@ impl FocalStack {
         Ok(Self {
             samples: with_samples!(samples, array => Sample::wrap(row_major(array))),
             pixel_size: None,
+            white_is_zero: false,
         })
     }
 
     /// The same stack with another pixel size.
     pub fn with_pixel_size(self, pixel_size: Option<PixelSize>) -> Self {
         Self { pixel_size, ..self }
+    }
+
+    /// The same samples, with small ones meaning bright if `white_is_zero`.
+    pub fn with_white_is_zero(self, white_is_zero: bool) -> Self {
+        Self {
+            white_is_zero,
+            ..self
+        }
     }
 
     /// The samples as they were stored.
@@ -106,6 +116,13 @@ impl FocalStack {
     /// Size of a pixel, where the file says it.
     pub fn pixel_size(&self) -> Option<PixelSize> {
         self.pixel_size
+    }
+
+    /// Whether small samples are bright and large ones dark, as in files whose photometric
+    /// interpretation is "white is zero". The samples are as stored all the same;
+    /// [`plane_f32`](Self::plane_f32) turns them round.
+    pub fn white_is_zero(&self) -> bool {
+        self.white_is_zero
     }
 
     /// Type of the samples.
@@ -139,7 +156,8 @@ impl FocalStack {
         self.sample_type().bits()
     }
 
-    /// Plane `plane` with intensities from 0 to 1 over the range that `scale` names.
+    /// Plane `plane` with intensities from 0 to 1 over the range that `scale` names; from 1 to 0
+    /// where [white is zero](Self::white_is_zero).
     ///
     /// No tone of up to 16 bits is lost: different counts give different values. 32-bit integers and
     /// `f64` have more tones than `f32` can tell apart and come out as the nearest.
@@ -148,7 +166,10 @@ impl FocalStack {
     /// When there is no such plane, or the range is empty or not finite.
     pub fn plane_f32(&self, plane: usize, scale: Scale) -> Result<Array2<f32>, ImagingError> {
         self.check_plane(plane)?;
-        let (factor, offset) = scale.linear(self.sample_type())?;
+        let (mut factor, mut offset) = scale.linear(self.sample_type())?;
+        if self.white_is_zero {
+            (factor, offset) = (-factor, 1.0 - offset);
+        }
         // In `f64`, so that every tone of a 16-bit image comes out as its nearest `f32`.
         let scaled = |counts: f64| (counts * factor + offset) as f32;
         Ok(with_samples!(&self.samples, array => {

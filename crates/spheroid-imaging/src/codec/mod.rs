@@ -1,0 +1,264 @@
+//! Strips and tiles of TIFF between their stored form and samples; pure functions on bytes.
+
+mod lzw;
+mod packbits;
+pub(crate) mod packed;
+mod predictor;
+
+use std::{fmt, io::Read};
+
+use libdeflater::{CompressionLvl, Compressor, DecompressionError, Decompressor};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+pub(crate) use predictor::Predictor;
+
+/// How the samples of a file are stored; lossless, all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Compression {
+    /// Plainly.
+    None,
+    /// Lempel, Ziv and Welch: what every program reads.
+    Lzw,
+    /// Deflate in zlib's wrapping: smaller than LZW, read by nearly every program.
+    Deflate,
+    /// Runs of equal bytes; of little use for photographs.
+    PackBits,
+    /// Zstandard: as small as Deflate and faster, read by libtiff ≥ 4.0.10 and its users.
+    Zstd,
+}
+
+impl Compression {
+    /// The compression of that code; those of TIFF 6.0, its supplements, and libtiff for Zstandard.
+    pub(crate) fn from_tag(code: u64) -> Option<Self> {
+        match code {
+            1 => Some(Self::None),
+            5 => Some(Self::Lzw),
+            8 | 32_946 => Some(Self::Deflate),
+            32_773 => Some(Self::PackBits),
+            50_000 => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// The code to write.
+    pub(crate) fn tag(self) -> u16 {
+        match self {
+            Self::None => 1,
+            Self::Lzw => 5,
+            Self::Deflate => 8,
+            Self::PackBits => 32_773,
+            Self::Zstd => 50_000,
+        }
+    }
+}
+
+impl fmt::Display for Compression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "no compression",
+            Self::Lzw => "LZW",
+            Self::Deflate => "Deflate",
+            Self::PackBits => "PackBits",
+            Self::Zstd => "Zstandard",
+        })
+    }
+}
+
+/// Order of the bytes of a number in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ByteOrder {
+    LittleEndian,
+    BigEndian,
+}
+
+impl ByteOrder {
+    /// The order of this machine.
+    pub(crate) const NATIVE: Self = if cfg!(target_endian = "big") {
+        Self::BigEndian
+    } else {
+        Self::LittleEndian
+    };
+}
+
+/// A strip or tile that cannot be decoded or encoded.
+#[derive(Debug, Error)]
+pub(crate) enum CodecError {
+    #[error("damaged {0} data")]
+    Damaged(Compression),
+    #[error("{0} failed: {1}")]
+    Library(Compression, String),
+}
+
+/// Decodes `stored` into `bytes` and tells how many were decoded: fewer than there is room for when
+/// the data end early. What does not fit is cut off, as libtiff does with padded strips.
+pub(crate) fn decompress(
+    compression: Compression,
+    stored: &[u8],
+    bytes: &mut [u8],
+) -> Result<usize, CodecError> {
+    match compression {
+        Compression::None => {
+            let count = stored.len().min(bytes.len());
+            bytes[..count].copy_from_slice(&stored[..count]);
+            Ok(count)
+        }
+        Compression::Lzw => lzw::decode(stored, bytes).ok_or(CodecError::Damaged(compression)),
+        Compression::PackBits => Ok(packbits::decode(stored, bytes)),
+        Compression::Deflate => match Decompressor::new().zlib_decompress(stored, bytes) {
+            Ok(count) => Ok(count),
+            Err(DecompressionError::InsufficientSpace) => {
+                fill(compression, flate2::read::ZlibDecoder::new(stored), bytes)
+            }
+            Err(DecompressionError::BadData) => {
+                // libdeflate tells nothing of data that end early.
+                match fill(compression, flate2::read::ZlibDecoder::new(stored), bytes) {
+                    Ok(count) if count < bytes.len() => Ok(count),
+                    _ => Err(CodecError::Damaged(compression)),
+                }
+            }
+        },
+        Compression::Zstd => match zstd::bulk::decompress_to_buffer(stored, bytes) {
+            Ok(count) => Ok(count),
+            Err(_) => {
+                /// Of 8 MiB; frames that need more memory are not to be had for a strip.
+                const MAX_WINDOW_LOG: u32 = 23;
+                let library =
+                    |error: std::io::Error| CodecError::Library(compression, error.to_string());
+                let mut decoder = zstd::stream::read::Decoder::new(stored).map_err(library)?;
+                decoder.window_log_max(MAX_WINDOW_LOG).map_err(library)?;
+                fill(compression, decoder, bytes)
+            }
+        },
+    }
+}
+
+/// Reads until `bytes` are full or `decoder` ends, if only because its input does.
+fn fill(
+    compression: Compression,
+    mut decoder: impl Read,
+    bytes: &mut [u8],
+) -> Result<usize, CodecError> {
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match decoder.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => break,
+            Err(_) => return Err(CodecError::Damaged(compression)),
+        }
+    }
+    Ok(filled)
+}
+
+/// Encodes `bytes`.
+pub(crate) fn compress(compression: Compression, bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+    /// libdeflate's and zstd's own defaults.
+    const DEFLATE_LEVEL: i32 = 6;
+    const ZSTD_LEVEL: i32 = 3;
+    let library = |error: String| CodecError::Library(compression, error);
+    match compression {
+        Compression::None => Ok(bytes.to_vec()),
+        Compression::Lzw => weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8)
+            .encode(bytes)
+            .map_err(|error| library(error.to_string())),
+        Compression::PackBits => Ok(packbits::encode(bytes)),
+        Compression::Deflate => {
+            let level = CompressionLvl::new(DEFLATE_LEVEL).expect("a level that libdeflate has");
+            let mut compressor = Compressor::new(level);
+            let mut stored = vec![0; compressor.zlib_compress_bound(bytes.len())];
+            let length = compressor
+                .zlib_compress(bytes, &mut stored)
+                .map_err(|error| library(error.to_string()))?;
+            stored.truncate(length);
+            Ok(stored)
+        }
+        Compression::Zstd => {
+            zstd::bulk::compress(bytes, ZSTD_LEVEL).map_err(|error| library(error.to_string()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: [Compression; 5] = [
+        Compression::None,
+        Compression::Lzw,
+        Compression::Deflate,
+        Compression::PackBits,
+        Compression::Zstd,
+    ];
+
+    /// Bytes as pictures have them: runs, repeats and noise.
+    fn picture_bytes() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            (any::<u8>(), 1_usize..400).prop_map(|(byte, n)| vec![byte; n]),
+            prop::collection::vec(any::<u8>(), 0..300),
+            (prop::collection::vec(any::<u8>(), 1..5), 1_usize..200)
+                .prop_map(|(piece, n)| piece.repeat(n)),
+        ];
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    #[test]
+    fn codes_go_both_ways() {
+        for compression in ALL {
+            assert_eq!(
+                Compression::from_tag(compression.tag().into()),
+                Some(compression)
+            );
+        }
+        assert_eq!(Compression::from_tag(32_946), Some(Compression::Deflate));
+        assert_eq!(Compression::from_tag(7), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_encoded_is_decoded(bytes in picture_bytes()) {
+            for compression in ALL {
+                let stored = compress(compression, &bytes).unwrap();
+                let mut found = vec![0; bytes.len()];
+                prop_assert_eq!(decompress(compression, &stored, &mut found).unwrap(), bytes.len());
+                prop_assert!(found == bytes, "{compression}");
+            }
+        }
+
+        #[test]
+        fn what_does_not_fit_is_cut_off(bytes in picture_bytes(), room in 0_usize..500) {
+            for compression in ALL {
+                let stored = compress(compression, &bytes).unwrap();
+                let room = room.min(bytes.len());
+                let mut found = vec![0; room];
+                prop_assert_eq!(decompress(compression, &stored, &mut found).unwrap(), room);
+                prop_assert!(found == bytes[..room], "{compression}");
+            }
+        }
+
+        #[test]
+        fn data_that_end_early_give_less_or_an_error(bytes in picture_bytes(), cut in 1_usize..50) {
+            for compression in ALL {
+                let stored = compress(compression, &bytes).unwrap();
+                let mut found = vec![0; bytes.len() + 1];
+                if let Ok(count) = decompress(compression, &stored[..stored.len().saturating_sub(cut)], &mut found) {
+                    prop_assert!(count <= bytes.len());
+                    prop_assert!(found[..count] == bytes[..count], "{compression}");
+                }
+            }
+        }
+
+        #[test]
+        fn any_bytes_are_decoded_or_refused(stored in prop::collection::vec(any::<u8>(), 0..600)) {
+            let mut bytes = vec![0; 1000];
+            for compression in ALL {
+                if let Ok(count) = decompress(compression, &stored, &mut bytes) {
+                    prop_assert!(count <= bytes.len());
+                }
+            }
+        }
+    }
+}

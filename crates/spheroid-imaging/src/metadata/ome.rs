@@ -1,0 +1,352 @@
+use roxmltree::{Document, Node, ParsingOptions};
+
+use super::{Axis, Description, Dialect, MetadataError, PageContext, Position, length};
+use crate::PixelSize;
+
+/// No sane description has more elements; a plane of a large plate has a dozen.
+const MAX_NODES: u32 = 1 << 22;
+
+/// Reads OME-XML of any schema by the local names of its elements: sizes, order, pixel size, the pages
+/// of the planes (`TiffData`) and their heights (`Plane`). All else is passed over, plates and wells
+/// too.
+///
+/// # Source
+/// Goldberg et al., *The Open Microscopy Environment (OME) Data Model and XML file*, Genome Biology 6
+/// (2005), doi:10.1186/gb-2005-6-5-r47, and the OME-TIFF specification 6.
+pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description>, MetadataError> {
+    let options = ParsingOptions {
+        allow_dtd: false,
+        nodes_limit: MAX_NODES,
+        ..ParsingOptions::default()
+    };
+    let document = Document::parse_with_options(text.trim_end_matches('\0'), options)
+        .map_err(|error| fault(format!("no XML: {error}")))?;
+    let pixels: Vec<Node<'_, '_>> = document
+        .descendants()
+        .filter(|node| is(node, "Pixels"))
+        .collect();
+    match pixels[..] {
+        // The description of all files lies in another file.
+        [] => Ok(None),
+        [pixels] => of_pixels(&pixels, page).map(Some),
+        _ => {
+            let images = pixels.len();
+            Err(fault(format!(
+                "it describes {images} images, which should be files of their own"
+            )))
+        }
+    }
+}
+
+fn of_pixels(pixels: &Node<'_, '_>, page: &PageContext) -> Result<Description, MetadataError> {
+    let size = |name| match number(pixels, name)? {
+        Some(size) if size > 0 => Ok(size),
+        size => Err(fault(format!("{name} is {}", size.unwrap_or(0)))),
+    };
+    for (name, expected) in [("SizeX", page.columns), ("SizeY", page.rows)] {
+        let found = size(name)?;
+        if found != expected {
+            return Err(fault(format!(
+                "{name} is {found}, but the page has {expected}"
+            )));
+        }
+    }
+    // `SizeC` counts the samples of a pixel where these are channels.
+    let channels = size("SizeC")?.div_ceil(page.samples_per_pixel.max(1));
+    let (planes, frames) = (size("SizeZ")?, size("SizeT")?);
+    let order = pixels.attribute("DimensionOrder").unwrap_or("XYZCT");
+    let axes: Option<Vec<(Axis, u64)>> = order
+        .strip_prefix("XY")
+        .into_iter()
+        .flat_map(str::chars)
+        .map(|name| match name {
+            'Z' => Some((Axis::Plane, planes)),
+            'C' => Some((Axis::Channel, channels)),
+            'T' => Some((Axis::Frame, frames)),
+            _ => None,
+        })
+        .collect();
+    let axes = axes
+        .and_then(|axes| <[_; 3]>::try_from(axes).ok())
+        .filter(|[a, b, c]| a.0 != b.0 && b.0 != c.0 && a.0 != c.0)
+        .ok_or_else(|| fault(format!("DimensionOrder is {order}")))?;
+    let mut description = Description::of(Dialect::Ome, axes)?;
+    place(pixels, &mut description)?;
+
+    let calibrated = |name: &str| {
+        let unit = pixels.attribute(format!("{name}Unit").as_str());
+        length(real(pixels, name)?, unit.unwrap_or("µm"))
+    };
+    description.pixel_size = calibrated("PhysicalSizeX")
+        .zip(calibrated("PhysicalSizeY"))
+        .and_then(|(x, y)| PixelSize::new(x, y).ok());
+    description.plane_spacing = calibrated("PhysicalSizeZ");
+    heights(pixels, &mut description);
+    Ok(description)
+}
+
+/// Takes up where `TiffData` elements say that planes are.
+fn place(pixels: &Node<'_, '_>, description: &mut Description) -> Result<(), MetadataError> {
+    let blocks: Vec<Node<'_, '_>> = pixels
+        .children()
+        .filter(|node| is(node, "TiffData"))
+        .collect();
+    let file = |node: &Node<'_, '_>| {
+        let uuid = node.children().find(|node| is(node, "UUID"))?;
+        uuid.attribute("FileName").map(str::to_owned)
+    };
+    // Pages of other files are not those of this one.
+    if blocks.iter().any(|block| file(block) != file(&blocks[0])) {
+        return Ok(());
+    }
+    for block in &blocks {
+        let page = number(block, "IFD")?;
+        let default = if page.is_some() { 1 } else { description.pages };
+        let count = number(block, "PlaneCount")?.unwrap_or(default);
+        let page = page.unwrap_or(0);
+        let first = [
+            (Axis::Plane, number(block, "FirstZ")?.unwrap_or(0)),
+            (Axis::Channel, number(block, "FirstC")?.unwrap_or(0)),
+            (Axis::Frame, number(block, "FirstT")?.unwrap_or(0)),
+        ];
+        // The position in the order of the axes, where the block begins.
+        let (mut start, mut stride) = (0_u64, 1_u64);
+        for (axis, length) in description.axes {
+            let index = first[axis as usize].1;
+            if index >= length {
+                return Err(fault(
+                    "a TiffData element begins beyond the planes".to_owned(),
+                ));
+            }
+            // Below the number of pages, which was counted.
+            start += index * stride;
+            stride *= length;
+        }
+        let end = start
+            .checked_add(count)
+            .filter(|&end| end <= description.pages);
+        if end.is_none() || page.checked_add(count).is_none() {
+            let what = format!("a TiffData element of {count} planes reaches beyond them");
+            return Err(fault(what));
+        }
+        if page == start {
+            continue;
+        }
+        if count > u64::from(MAX_NODES) {
+            return Err(fault(format!("a TiffData element has {count} planes")));
+        }
+        for offset in 0..count {
+            let position = description.in_order(start + offset);
+            description.placed.insert(page + offset, position);
+        }
+    }
+    Ok(())
+}
+
+fn heights(pixels: &Node<'_, '_>, description: &mut Description) {
+    let planes: Vec<Node<'_, '_>> = pixels.children().filter(|node| is(node, "Plane")).collect();
+    for plane in &planes {
+        let index = |name| {
+            let index = number(plane, name).ok().flatten();
+            index.and_then(|index| usize::try_from(index).ok())
+        };
+        let position = Position {
+            plane: index("TheZ").unwrap_or(0),
+            channel: index("TheC").unwrap_or(0),
+            frame: index("TheT").unwrap_or(0),
+        };
+        // Files of one plane each say which of all they hold.
+        let position = if description.pages == 1 && planes.len() == 1 {
+            Position::default()
+        } else {
+            position
+        };
+        let unit = plane.attribute("PositionZUnit").unwrap_or("µm");
+        let height = real(plane, "PositionZ")
+            .zip(super::micrometres(unit))
+            .map(|(height, unit)| height * unit);
+        if let Some(height) = height {
+            description.heights.insert(position, height);
+        }
+    }
+}
+
+fn is(node: &Node<'_, '_>, name: &str) -> bool {
+    node.is_element() && node.tag_name().name() == name
+}
+
+fn number(node: &Node<'_, '_>, name: &str) -> Result<Option<u64>, MetadataError> {
+    let Some(text) = node.attribute(name) else {
+        return Ok(None);
+    };
+    let number = text.trim().parse();
+    number
+        .map(Some)
+        .map_err(|_| fault(format!("{name} is \"{text}\"")))
+}
+
+fn real(node: &Node<'_, '_>, name: &str) -> Option<f64> {
+    let value: f64 = node.attribute(name)?.trim().parse().ok()?;
+    value.is_finite().then_some(value)
+}
+
+fn fault(what: String) -> MetadataError {
+    MetadataError::new(Dialect::Ome, what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::PAGE;
+    use super::*;
+
+    const SCHEMA: &str = "http://www.openmicroscopy.org/Schemas/OME/2016-06";
+
+    fn xml(attributes: &str, children: &str) -> String {
+        format!(
+            r#"<?xml version="1.0" encoding="UTF-8"?><OME xmlns="{SCHEMA}"><Image ID="Image:0">
+            <Pixels ID="Pixels:0" SizeX="24" SizeY="20" {attributes}>{children}</Pixels></Image></OME>"#
+        )
+    }
+
+    fn read(attributes: &str, children: &str) -> Description {
+        parse(&xml(attributes, children), &PAGE).unwrap().unwrap()
+    }
+
+    fn error(attributes: &str, children: &str) -> String {
+        parse(&xml(attributes, children), &PAGE)
+            .unwrap_err()
+            .to_string()
+    }
+
+    #[test]
+    fn sizes_count_the_pages_and_samples_are_no_pages() {
+        assert_eq!(read(r#"SizeZ="7" SizeC="1" SizeT="1""#, "").pages, 7);
+        let rgb = PageContext {
+            samples_per_pixel: 3,
+            ..PAGE
+        };
+        let text = xml(r#"SizeZ="2" SizeC="3" SizeT="1""#, "");
+        assert_eq!(parse(&text, &rgb).unwrap().unwrap().pages, 2);
+        let prefixed = xml(r#"SizeZ="2" SizeC="1" SizeT="1""#, "")
+            .replace("<Pixels", "<ome:Pixels")
+            .replace("</Pixels", "</ome:Pixels")
+            .replace("<OME", &format!(r#"<OME xmlns:ome="{SCHEMA}""#));
+        assert_eq!(parse(&prefixed, &PAGE).unwrap().unwrap().pages, 2);
+        let binary_only = format!(r#"<OME xmlns="{SCHEMA}"><BinaryOnly MetadataFile="a"/></OME>"#);
+        assert_eq!(parse(&binary_only, &PAGE).unwrap(), None);
+    }
+
+    #[test]
+    fn all_six_orders() {
+        let sizes = r#"SizeZ="2" SizeC="3" SizeT="5""#;
+        for (order, second) in [
+            ("XYZCT", (1, 0, 0)),
+            ("XYZTC", (1, 0, 0)),
+            ("XYCZT", (0, 1, 0)),
+            ("XYCTZ", (0, 1, 0)),
+            ("XYTZC", (0, 0, 1)),
+            ("XYTCZ", (0, 0, 1)),
+        ] {
+            let found = read(&format!(r#"{sizes} DimensionOrder="{order}""#), "");
+            assert_eq!(found.pages, 30);
+            let Position {
+                plane,
+                channel,
+                frame,
+            } = found.position(1);
+            assert_eq!((plane, channel, frame), second, "{order}");
+            let mut all: Vec<Position> = (0..30).map(|page| found.position(page)).collect();
+            all.sort();
+            all.dedup();
+            assert_eq!(all.len(), 30, "{order}");
+        }
+        assert!(error(&format!(r#"{sizes} DimensionOrder="XYZZT""#), "").contains("XYZZT"));
+        assert!(error(&format!(r#"{sizes} DimensionOrder="ZCT""#), "").contains("ZCT"));
+    }
+
+    #[test]
+    fn tiff_data_place_planes() {
+        let sizes = r#"SizeZ="3" SizeC="1" SizeT="1" DimensionOrder="XYZCT""#;
+        let reversed = r#"<TiffData IFD="0" FirstZ="2"/><TiffData IFD="1" FirstZ="1"/>
+            <TiffData IFD="2" FirstZ="0" PlaneCount="1"/>"#;
+        let planes = |found: Description| [0, 1, 2].map(|page| found.position(page).plane);
+        assert_eq!(planes(read(sizes, reversed)), [2, 1, 0]);
+        assert_eq!(
+            planes(read(sizes, r#"<TiffData IFD="0" PlaneCount="3"/>"#)),
+            [0, 1, 2]
+        );
+        assert_eq!(planes(read(sizes, "<TiffData/>")), [0, 1, 2]);
+        let other_files = r#"<TiffData IFD="0" FirstZ="2"><UUID FileName="a.tif">u</UUID></TiffData>
+            <TiffData IFD="0" FirstZ="1"><UUID FileName="b.tif">v</UUID></TiffData>"#;
+        assert_eq!(planes(read(sizes, other_files)), [0, 1, 2]);
+        assert!(error(sizes, r#"<TiffData IFD="0" FirstZ="3"/>"#).contains("beyond"));
+        assert!(error(sizes, r#"<TiffData IFD="0" PlaneCount="4"/>"#).contains("4 planes"));
+        assert!(error(sizes, r#"<TiffData IFD="x"/>"#).contains("IFD"));
+    }
+
+    #[test]
+    fn lengths_come_in_micrometres() {
+        let sizes = r#"SizeZ="2" SizeC="1" SizeT="1""#;
+        let found = read(
+            &format!(
+                r#"{sizes} PhysicalSizeX="650" PhysicalSizeXUnit="nm" PhysicalSizeY="0.65"
+                PhysicalSizeZ="0.02" PhysicalSizeZUnit="mm""#
+            ),
+            r#"<Plane TheZ="1" TheC="0" TheT="0" PositionZ="7.5"/>
+            <Plane TheZ="0" TheC="0" TheT="0" PositionZ="0.005" PositionZUnit="mm"/>"#,
+        );
+        assert_eq!(found.pixel_size, Some(PixelSize { x: 0.65, y: 0.65 }));
+        assert_eq!(found.plane_spacing, Some(20.0));
+        assert_eq!(
+            [0, 1].map(|page| found.height(page)),
+            [Some(5.0), Some(7.5)]
+        );
+        let unknown = read(
+            &format!(r#"{sizes} PhysicalSizeX="1" PhysicalSizeXUnit="pixel" PhysicalSizeY="1""#),
+            "",
+        );
+        assert_eq!((unknown.pixel_size, unknown.height(0)), (None, None));
+        let zero = read(
+            &format!(r#"{sizes} PhysicalSizeX="0" PhysicalSizeY="1""#),
+            "",
+        );
+        assert_eq!(zero.pixel_size, None);
+    }
+
+    #[test]
+    fn a_file_of_one_plane_of_many_tells_its_height() {
+        let plane = r#"<Plane TheZ="3" TheC="0" TheT="0" PositionZ="64.97"/>"#;
+        let found = read(r#"SizeZ="1" SizeC="1" SizeT="1""#, plane);
+        assert_eq!(found.height(0), Some(64.97));
+    }
+
+    #[test]
+    fn descriptions_that_are_not_sound_are_refused() {
+        let sizes = r#"SizeZ="1" SizeC="1" SizeT="1""#;
+        let refused = |text: &str| parse(text, &PAGE).unwrap_err().to_string();
+        assert!(refused(&xml(sizes, "").replace("</OME>", "")).contains("no XML"));
+        assert!(refused(&xml(sizes, "").replace("\"24\"", "\"25\"")).contains("SizeX is 25"));
+        assert!(error(r#"SizeZ="0" SizeC="1" SizeT="1""#, "").contains("SizeZ is 0"));
+        assert!(error(r#"SizeC="1" SizeT="1""#, "").contains("SizeZ is 0"));
+        assert!(error(r#"SizeZ="-1" SizeC="1" SizeT="1""#, "").contains("\"-1\""));
+        let many = r#"SizeZ="4294967296" SizeC="4294967296" SizeT="2""#;
+        assert!(error(many, "").contains("lengths"));
+        let two = xml(sizes, "").replace(
+            "</OME>",
+            r#"<Image ID="Image:1"><Pixels SizeX="24" SizeY="20" SizeZ="1" SizeC="1" SizeT="1"/></Image></OME>"#,
+        );
+        assert!(refused(&two).contains("2 images"));
+        let entity = format!(r#"<!DOCTYPE a [<!ENTITY b "c">]>{}"#, xml(sizes, ""));
+        assert!(
+            refused(&entity.replace(r#"<?xml version="1.0" encoding="UTF-8"?>"#, ""))
+                .contains("no XML")
+        );
+    }
+
+    #[test]
+    fn deep_nesting_is_no_danger() {
+        let deep = format!("{}{}", "<a>".repeat(100_000), "</a>".repeat(100_000));
+        let text = xml(r#"SizeZ="1" SizeC="1" SizeT="1""#, &deep);
+        let _ = parse(&text, &PAGE);
+    }
+}
