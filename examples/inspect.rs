@@ -16,10 +16,11 @@ use std::{
 
 use clap::Parser;
 use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use spheroid::imaging::{
-    FocalStack, ImagingError, Limits, SampleType, Samples, ToneStatistics, effective_depth,
-    read_stack,
+    Compression, ImagingError, Limits, PixelSize, SampleType, StackReader, ToneStatistics,
+    Widening, effective_depth,
 };
 
 /// Describes TIFF files.
@@ -37,10 +38,14 @@ struct Line<'a> {
     width: usize,
     height: usize,
     sample_type: SampleType,
+    compression: Compression,
+    /// Width and height in µm, where the file says it.
+    pixel_size: Option<PixelSize>,
     container_bits: u32,
     effective_bits: u32,
-    min: u16,
-    max: u16,
+    widening: Widening,
+    min: Value,
+    max: Value,
     distinct_values: usize,
     sha256: String,
 }
@@ -73,38 +78,36 @@ fn print(file: &PathBuf) -> bool {
 }
 
 fn describe(file: &PathBuf) -> Result<Line<'_>, ImagingError> {
-    let stack = read_stack(std::slice::from_ref(file), &Limits::default())?;
+    let reader = StackReader::open(std::slice::from_ref(file), &Limits::default())?;
+    let stack = reader.read()?;
     let depth = effective_depth(&stack);
     let tones = ToneStatistics::of_stack(&stack);
     let (pages, height, width) = stack.dim();
+    let digest = Sha256::digest(stack.plane_bytes(0)?);
     Ok(Line {
         file,
         pages,
         width,
         height,
         sample_type: stack.sample_type(),
+        compression: reader.info().compression,
+        pixel_size: stack.pixel_size(),
         container_bits: depth.container_bits,
         effective_bits: depth.effective_bits,
-        min: tones.min,
-        max: tones.max,
+        widening: depth.widening,
+        min: number(tones.min),
+        max: number(tones.max),
         distinct_values: tones.distinct,
-        sha256: page_digest(&stack),
+        sha256: digest.iter().map(|byte| format!("{byte:02x}")).collect(),
     })
 }
 
-fn page_digest(stack: &FocalStack) -> String {
-    let pixels = stack.rows() * stack.columns();
-    let bytes: Vec<u8> = match stack.samples() {
-        Samples::U8(samples) => samples.iter().take(pixels).copied().collect(),
-        Samples::U16(samples) => samples
-            .iter()
-            .take(pixels)
-            .flat_map(|v| v.to_le_bytes())
-            .collect(),
-        other => unreachable!("no reader gives {other:?}"),
-    };
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+/// Counts without a decimal point, which `f64` would get.
+fn number(value: f64) -> Value {
+    const EXACT: f64 = (1_u64 << 53) as f64;
+    if value.fract() == 0.0 && value.abs() <= EXACT {
+        (value as i64).into()
+    } else {
+        value.into()
+    }
 }

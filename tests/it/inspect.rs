@@ -53,13 +53,15 @@ fn every_file_is_described_on_a_line_of_its_own() {
     let expected = [
         json!({
             "file": deep, "pages": 3, "width": 40, "height": 25, "sample_type": "uint16",
-            "container_bits": 16, "effective_bits": 12,
+            "compression": "none", "pixel_size": null,
+            "container_bits": 16, "effective_bits": 12, "widening": "replication",
             "min": distinct.first(), "max": distinct.last(), "distinct_values": distinct.len(),
             "sha256": hex(first_page),
         }),
         json!({
             "file": shallow, "pages": 1, "width": 16, "height": 16, "sample_type": "uint8",
-            "container_bits": 8, "effective_bits": 8, "min": 0, "max": 255,
+            "compression": "none", "pixel_size": null,
+            "container_bits": 8, "effective_bits": 8, "widening": "none", "min": 0, "max": 255,
             "distinct_values": 256, "sha256": hex(ramp),
         }),
     ];

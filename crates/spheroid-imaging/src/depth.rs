@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{FocalStack, SampleType, sample::with_samples, tones::tones};
+use crate::{FocalStack, Histogram, SampleType};
 
 /// How a sensor's values were made to fill the samples of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -13,6 +13,8 @@ pub enum Widening {
     Shift,
     /// By repeating the bits from the top: `v << 4 | v >> 8` for 12 bits in 16.
     Replication,
+    /// By a factor that takes full scale to full scale, rounded: `v · 65535 / 4095` for 12 bits in 16.
+    Scaling,
 }
 
 /// Bits in which samples are stored and bits that carry information.
@@ -37,7 +39,9 @@ impl Depth {
             Widening::Shift => {
                 ones * 2_f64.powi((self.container_bits - self.effective_bits) as i32)
             }
-            Widening::Replication => 2_f64.powi(self.container_bits as i32) - 1.0,
+            Widening::Replication | Widening::Scaling => {
+                2_f64.powi(self.container_bits as i32) - 1.0
+            }
         }
     }
 }
@@ -47,8 +51,10 @@ impl Depth {
 /// A widening is reported when every value of the stack obeys it and chance would not bring that
 /// about: each distinct value that obeys an `n`-bit widening of a `c`-bit container is `c − n`
 /// bits of evidence, and 12 bits are asked for. Values that obey trivially (0, and all ones for
-/// replication) are no evidence. Of several widenings that fit, the one with the fewest bits is
-/// taken, a shift before a replication.
+/// replication and scaling) are no evidence. Of several widenings that fit, the one with the fewest bits is
+/// taken, a shift before a replication before a scaling.
+///
+/// Samples that are signed or floating-point have the depth of their container.
 ///
 /// Without widening, `effective_bits` is the length of the largest value. A 12-bit image stored
 /// unchanged has 12; a dim image of a 16-bit sensor can have fewer than 16.
@@ -80,9 +86,9 @@ pub fn effective_depth(stack: &FocalStack) -> Depth {
         };
     }
     let all_ones = stack.sample_type().range().1 as u32;
-    let tones: Vec<u32> = with_samples!(stack.samples(), array => tones(array.view()))
-        .into_iter()
-        .map(|tone| tone as u32)
+    let tones: Vec<u32> = Histogram::of_stack(stack)
+        .iter()
+        .map(|(tone, _)| tone as u32)
         .filter(|&tone| tone > 0)
         .collect();
     let enough =
@@ -100,7 +106,19 @@ pub fn effective_depth(stack: &FocalStack) -> Depth {
                 })
         })
         .map(|bits| (bits, Widening::Replication));
-    let (effective_bits, widening) = [shift, replication]
+    let full = |bits: u32| (1_u64 << bits) - 1;
+    let scaling = (1..container_bits)
+        .find(|&bits| {
+            let (from, to) = (full(bits), full(container_bits));
+            enough(bits, witnesses)
+                && tones.iter().all(|&tone| {
+                    // Both divisions round to nearest.
+                    let sensor = (u64::from(tone) * from + to / 2) / to;
+                    (sensor * to + from / 2) / from == u64::from(tone)
+                })
+        })
+        .map(|bits| (bits, Widening::Scaling));
+    let (effective_bits, widening) = [shift, replication, scaling]
         .into_iter()
         .flatten()
         .min_by_key(|&(bits, _)| bits)
@@ -187,6 +205,22 @@ mod tests {
             assert_eq!(depth_u16(wide), depth(bits, Widening::Replication));
             let wide = sensor.iter().map(|&v| v << (16 - bits));
             assert_eq!(depth_u16(wide), depth(bits, Widening::Shift));
+            let scale = |&v: &u16| {
+                (f64::from(v) * 65_535.0 / (2_f64.powi(bits as i32) - 1.0)).round() as u16
+            };
+            // Of few bits, scaling and replication may be the same.
+            let found = depth_u16(sensor.iter().map(scale));
+            assert_eq!(found.effective_bits, bits);
+            let same = sensor
+                .iter()
+                .all(|v| scale(v) == replicated((*v).into(), bits, 16) as u16);
+            let widening = if same {
+                Widening::Replication
+            } else {
+                Widening::Scaling
+            };
+            assert_eq!(found.widening, widening, "{bits}");
+            assert!(bits != 12 || !same);
             assert_eq!(depth_u16(sensor), depth(bits, Widening::None));
         }
         assert_eq!(depth_u16(noise(5000, 1)), depth(16, Widening::None));

@@ -68,6 +68,12 @@ pub enum ImagingError {
         /// The value.
         value: f32,
     },
+    /// A plane whose mean leaves a measure relative to it undefined.
+    #[error("the mean intensity is {mean}: the measure needs one above 0")]
+    NoIntensity {
+        /// Mean of the plane.
+        mean: f64,
+    },
     /// A plane in which no bright background can be found.
     #[error("no bright background: the fitted background falls to {lowest} somewhere in the frame")]
     NoBackground {

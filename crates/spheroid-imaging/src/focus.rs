@@ -1,63 +1,207 @@
+use std::fmt;
+
 use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::{FocalStack, ImagingError, Sample, sample::with_samples};
 
-/// Mean gradient magnitude of a plane: large in focus, small when blurred.
+/// A measure of how sharp a plane is: large in focus, small when blurred.
 ///
-/// ```text
-/// S = mean over all pixels of √(gx² + gy²)
-/// ```
-/// with central differences inside the frame and one-sided differences at its edges, as
-/// `numpy.gradient` takes them. The unit is that of the intensities per pixel, so values of two
-/// planes compare only at one exposure and one magnification.
-///
-/// # Errors
-/// When the plane has fewer than two rows or columns, or a pixel is not finite.
+/// Values compare only among planes of one size, exposure and magnification. Intensities are taken
+/// as stored, in `f32`; beyond the frame the nearest pixel is repeated.
 ///
 /// # Source
-/// The gradient-magnitude ("Tenengrad-like") family of Pertuz, Puig and Garcia, *Analysis of focus
-/// measure operators for shape-from-focus*, Pattern Recognition 46 (2013),
-/// doi:10.1016/j.patcog.2012.11.011. **Differs from it in:** the magnitude is not squared, and the
-/// gradient is numpy's, not Sobel's.
-///
-/// # Example
-/// ```
-/// use ndarray::arr2;
-/// use spheroid_imaging::sharpness;
-///
-/// let ramp = arr2(&[[0.0_f32, 3.0, 6.0], [4.0, 7.0, 10.0]]);
-/// assert_eq!(sharpness(ramp.view())?, 5.0);
-/// # Ok::<(), spheroid_imaging::ImagingError>(())
-/// ```
-pub fn sharpness(plane: ArrayView2<'_, f32>) -> Result<f64, ImagingError> {
-    let value = mean_gradient(plane)?;
-    if value.is_finite() {
-        return Ok(value);
-    }
-    let culprit = plane.indexed_iter().find(|(_, value)| !value.is_finite());
-    // Without a culprit the differences themselves overflowed: name the largest value instead.
-    let ((row, column), &value) = culprit
-        .or_else(|| {
-            plane
-                .indexed_iter()
-                .max_by(|a, b| a.1.abs().total_cmp(&b.1.abs()))
-        })
-        .expect("the plane has at least two rows and columns");
-    Err(ImagingError::NotFinite { row, column, value })
+/// Pertuz, Puig and Garcia, *Analysis of focus measure operators for shape-from-focus*, Pattern
+/// Recognition 46 (2013), doi:10.1016/j.patcog.2012.11.011; their names in brackets.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum FocusMeasure {
+    /// Mean of `√(gx² + gy²)`, counts a pixel; central differences, one-sided at the edges, as
+    /// `numpy.gradient` takes them. Weighs an edge by its height, not by its square, so that a speck
+    /// of dirt on one plane does not decide.
+    #[default]
+    MeanGradient,
+    /// Mean of `gx² + gy²`, counts²; Sobel's gradients without a factor (GRAT, Tenenbaum 1970).
+    Tenengrad,
+    /// Variance of the Laplacian with four neighbours, counts² (LAPV, Pech-Pacheco 2000). The
+    /// sharpest in rank and the most troubled by noise.
+    VarianceOfLaplacian,
+    /// Mean of `(I(row, column + 2) − I(row, column))²`, counts² (BREN, Brenner 1976).
+    Brenner,
+    /// Variance of the intensities over their mean, counts (GLVN, Groen 1985). Knows nothing of
+    /// neighbours: a change of light changes it.
+    NormalisedVariance,
 }
 
-/// Index of the plane with the greatest [`sharpness`]; the first of equals.
+impl FocusMeasure {
+    /// All measures.
+    pub const ALL: [Self; 5] = [
+        Self::MeanGradient,
+        Self::Tenengrad,
+        Self::VarianceOfLaplacian,
+        Self::Brenner,
+        Self::NormalisedVariance,
+    ];
+
+    /// Measures one plane.
+    ///
+    /// # Errors
+    /// This returns an error when:
+    /// * the plane has fewer than two rows or columns, or three columns for `Brenner`;
+    /// * a pixel is not finite, or so large that the measure overflows;
+    /// * the mean is not above 0, for `NormalisedVariance`.
+    ///
+    /// # Example
+    /// ```
+    /// use ndarray::arr2;
+    /// use spheroid_imaging::FocusMeasure;
+    ///
+    /// let ramp = arr2(&[[0.0_f32, 3.0, 6.0], [4.0, 7.0, 10.0]]);
+    /// assert_eq!(FocusMeasure::MeanGradient.of_plane(ramp.view())?, 5.0);
+    /// assert_eq!(FocusMeasure::Brenner.of_plane(ramp.view())?, 36.0);
+    /// # Ok::<(), spheroid_imaging::ImagingError>(())
+    /// ```
+    pub fn of_plane<T: Sample>(self, plane: ArrayView2<'_, T>) -> Result<f64, ImagingError> {
+        let (rows, columns) = plane.dim();
+        let least = if self == Self::Brenner { 3 } else { 2 };
+        if rows < 2 || columns < least {
+            return Err(ImagingError::TooSmall {
+                what: "a measure of focus",
+                rows,
+                columns,
+                least,
+            });
+        }
+        let pixels = (rows * columns) as f64;
+        let value = match self {
+            Self::MeanGradient => {
+                let mut sum = 0.0;
+                let mut magnitudes = vec![0.0; columns];
+                for_each_row(plane, Edge::Extrapolated, |[above, here, below]| {
+                    let gx = here[2..]
+                        .iter()
+                        .zip(here)
+                        .map(|(right, left)| 0.5 * (right - left));
+                    let gy = below[1..]
+                        .iter()
+                        .zip(&above[1..])
+                        .map(|(below, above)| 0.5 * (below - above));
+                    for ((out, gx), gy) in magnitudes.iter_mut().zip(gx).zip(gy) {
+                        *out = (gx * gx + gy * gy).sqrt();
+                    }
+                    sum += sum_of(&magnitudes);
+                });
+                sum / pixels
+            }
+            Self::Tenengrad => {
+                let mut sum = 0.0;
+                let mut energies = vec![0.0; columns];
+                for_each_row(plane, Edge::Repeated, |[above, here, below]| {
+                    for (column, out) in energies.iter_mut().enumerate() {
+                        let at = |row: &[f32], offset: usize| row[column + offset];
+                        let gx = (at(above, 2) - at(above, 0))
+                            + 2.0 * (at(here, 2) - at(here, 0))
+                            + (at(below, 2) - at(below, 0));
+                        let gy = (at(below, 0) - at(above, 0))
+                            + 2.0 * (at(below, 1) - at(above, 1))
+                            + (at(below, 2) - at(above, 2));
+                        *out = gx * gx + gy * gy;
+                    }
+                    sum += sum_of(&energies);
+                });
+                sum / pixels
+            }
+            Self::VarianceOfLaplacian => {
+                let (mut sum, mut squares) = (0.0, 0.0);
+                let mut laplacian = vec![0.0; columns];
+                for_each_row(plane, Edge::Repeated, |[above, here, below]| {
+                    for (column, out) in laplacian.iter_mut().enumerate() {
+                        let sides = here[column] + here[column + 2];
+                        let ends = above[column + 1] + below[column + 1];
+                        *out = sides + ends - 4.0 * here[column + 1];
+                    }
+                    sum += sum_of(&laplacian);
+                    squares += sum_of_squares(&laplacian);
+                });
+                let mean = sum / pixels;
+                (squares / pixels - mean * mean).max(0.0)
+            }
+            Self::Brenner => {
+                let mut sum = 0.0;
+                let mut differences = vec![0.0; columns - 2];
+                for_each_row(plane, Edge::Repeated, |[_, here, _]| {
+                    let here = &here[1..=columns];
+                    for ((out, right), left) in differences.iter_mut().zip(&here[2..]).zip(here) {
+                        *out = right - left;
+                    }
+                    sum += sum_of_squares(&differences);
+                });
+                sum / (rows * (columns - 2)) as f64
+            }
+            Self::NormalisedVariance => {
+                // Around the first pixel, so that nothing cancels.
+                let origin = plane[(0, 0)].to_f64();
+                let (mut sum, mut squares) = (0.0, 0.0);
+                for row in plane.rows() {
+                    for sample in row {
+                        let value = sample.to_f64() - origin;
+                        sum += value;
+                        squares += value * value;
+                    }
+                }
+                let mean = sum / pixels;
+                let variance = (squares / pixels - mean * mean).max(0.0);
+                let mean = mean + origin;
+                if mean <= 0.0 {
+                    return Err(ImagingError::NoIntensity { mean });
+                }
+                variance / mean
+            }
+        };
+        if value.is_finite() {
+            Ok(value)
+        } else {
+            Err(not_finite(plane))
+        }
+    }
+}
+
+impl fmt::Display for FocusMeasure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::MeanGradient => "mean gradient",
+            Self::Tenengrad => "Tenengrad",
+            Self::VarianceOfLaplacian => "variance of Laplacian",
+            Self::Brenner => "Brenner",
+            Self::NormalisedVariance => "normalised variance",
+        })
+    }
+}
+
+/// How sharp each plane of a stack is, in the order of the planes.
 ///
 /// # Errors
-/// When the planes have fewer than two rows or columns.
-pub fn sharpest_plane(stack: &FocalStack) -> Result<usize, ImagingError> {
+/// As [`FocusMeasure::of_plane`].
+pub fn focus_profile(stack: &FocalStack, measure: FocusMeasure) -> Result<Vec<f64>, ImagingError> {
     let planes = (0..stack.planes()).into_par_iter();
-    let values: Result<Vec<f64>, ImagingError> = with_samples!(stack.samples(), array => {
-        planes.map(|p| mean_gradient(array.index_axis(Axis(0), p))).collect()
-    });
+    with_samples!(stack.samples(), array => {
+        planes.map(|plane| measure.of_plane(array.index_axis(Axis(0), plane))).collect()
+    })
+}
+
+/// Index of the plane with the greatest [mean gradient](FocusMeasure::MeanGradient); the first of
+/// equals.
+///
+/// # Errors
+/// As [`FocusMeasure::of_plane`].
+pub fn sharpest_plane(stack: &FocalStack) -> Result<usize, ImagingError> {
+    let profile = focus_profile(stack, FocusMeasure::MeanGradient)?;
     let mut sharpest = (0, f64::NEG_INFINITY);
-    for (plane, value) in values?.into_iter().enumerate() {
+    for (plane, value) in profile.into_iter().enumerate() {
         if value > sharpest.1 {
             sharpest = (plane, value);
         }
@@ -65,51 +209,98 @@ pub fn sharpest_plane(stack: &FocalStack) -> Result<usize, ImagingError> {
     Ok(sharpest.0)
 }
 
-fn mean_gradient<T: Sample>(plane: ArrayView2<'_, T>) -> Result<f64, ImagingError> {
+/// What lies beyond the frame.
+#[derive(Clone, Copy, PartialEq)]
+enum Edge {
+    /// The nearest pixel.
+    Repeated,
+    /// The straight line through the two nearest, which makes central differences one-sided.
+    Extrapolated,
+}
+
+impl Edge {
+    fn beyond(self, nearest: f32, next: f32) -> f32 {
+        match self {
+            Self::Repeated => nearest,
+            Self::Extrapolated => 2.0 * nearest - next,
+        }
+    }
+}
+
+/// Hands out every row with those above and below, in `f32` and with a pixel more at either end, so
+/// that inner loops know no edges.
+fn for_each_row<T: Sample>(
+    plane: ArrayView2<'_, T>,
+    edge: Edge,
+    mut visit: impl FnMut([&[f32]; 3]),
+) {
     let (rows, columns) = plane.dim();
-    if rows < 2 || columns < 2 {
-        return Err(ImagingError::TooSmall {
-            what: "a gradient",
-            rows,
-            columns,
-            least: 2,
-        });
-    }
-    // Rows in `f32` and in one stretch of memory, so that the inner loop vectorises.
-    let mut window = [0, 1, 2].map(|_| vec![0.0_f32; columns]);
-    let load = |row: usize, into: &mut Vec<f32>| {
-        for (slot, &sample) in into.iter_mut().zip(plane.row(row)) {
-            *slot = sample.to_f64() as f32;
+    let load = |row: usize, out: &mut [f32]| {
+        for (out, sample) in out[1..=columns].iter_mut().zip(plane.row(row)) {
+            *out = sample.to_f64() as f32;
         }
+        out[0] = edge.beyond(out[1], out[2]);
+        out[columns + 1] = edge.beyond(out[columns], out[columns - 1]);
     };
-    load(0, &mut window[0]);
-    load(1, &mut window[1]);
-    let mut magnitudes = vec![0.0_f32; columns];
-    let mut sum = 0.0;
+    let beyond = |nearest: &[f32], next: &[f32]| -> Vec<f32> {
+        let pairs = nearest.iter().zip(next);
+        pairs
+            .map(|(&nearest, &next)| edge.beyond(nearest, next))
+            .collect()
+    };
+    let mut here = vec![0.0; columns + 2];
+    let mut below = here.clone();
+    load(0, &mut here);
+    load(1, &mut below);
+    let mut above = beyond(&here, &below);
     for row in 0..rows {
-        let (above, below) = (row.saturating_sub(1), (row + 1).min(rows - 1));
-        if below > row && row > 0 {
-            load(below, &mut window[below % 3]);
+        visit([&above, &here, &below]);
+        std::mem::swap(&mut above, &mut here);
+        std::mem::swap(&mut here, &mut below);
+        if row + 2 < rows {
+            load(row + 2, &mut below);
+        } else {
+            below = beyond(&here, &above);
         }
-        let per_row = 1.0 / (below - above) as f32;
-        let (above, here, below) = (
-            &window[above % 3],
-            window[row % 3].as_slice(),
-            &window[below % 3],
-        );
-        for (column, magnitude) in magnitudes.iter_mut().enumerate() {
-            let (left, right) = (column.saturating_sub(1), (column + 1).min(columns - 1));
-            let per_column = if right - left == 2 { 0.5 } else { 1.0 };
-            let gx = (here[right] - here[left]) * per_column;
-            let gy = (below[column] - above[column]) * per_row;
-            *magnitude = (gx * gx + gy * gy).sqrt();
-        }
-        sum += magnitudes
-            .iter()
-            .map(|&magnitude| f64::from(magnitude))
-            .sum::<f64>();
     }
-    Ok(sum / (rows as f64 * columns as f64))
+}
+
+const LANES: usize = 8;
+
+/// In `f64` and in lanes, whose order is fixed.
+fn sum_of(values: &[f32]) -> f64 {
+    sum_of_mapped(values, f64::from)
+}
+
+fn sum_of_squares(values: &[f32]) -> f64 {
+    sum_of_mapped(values, |value| f64::from(value) * f64::from(value))
+}
+
+fn sum_of_mapped(values: &[f32], map: impl Fn(f32) -> f64) -> f64 {
+    let mut lanes = [0.0; LANES];
+    let chunks = values.chunks_exact(LANES);
+    let rest: f64 = chunks.remainder().iter().map(|&value| map(value)).sum();
+    for chunk in chunks {
+        for (lane, &value) in lanes.iter_mut().zip(chunk) {
+            *lane += map(value);
+        }
+    }
+    lanes.iter().sum::<f64>() + rest
+}
+
+/// The pixel that is not finite or, where the measure itself overflowed, the largest.
+fn not_finite<T: Sample>(plane: ArrayView2<'_, T>) -> ImagingError {
+    let pixels = || {
+        plane
+            .indexed_iter()
+            .map(|(at, sample)| (at, sample.to_f64()))
+    };
+    let ((row, column), value) = pixels()
+        .find(|(_, value)| !value.is_finite())
+        .or_else(|| pixels().max_by(|a, b| a.1.abs().total_cmp(&b.1.abs())))
+        .expect("the plane has at least two rows and columns");
+    let value = value as f32;
+    ImagingError::NotFinite { row, column, value }
 }
 
 #[cfg(test)]
@@ -132,6 +323,72 @@ mod tests {
         sharpness: f64,
     }
 
+    fn sharpness(plane: ArrayView2<'_, f32>) -> Result<f64, ImagingError> {
+        FocusMeasure::MeanGradient.of_plane(plane)
+    }
+
+    #[derive(Deserialize)]
+    struct Focus {
+        shape: [usize; 2],
+        values: Vec<u16>,
+        measures: std::collections::BTreeMap<FocusMeasure, f64>,
+    }
+
+    #[test]
+    fn measures_are_those_of_scipy() {
+        let planes: Vec<Focus> = json_fixture(env!("CARGO_MANIFEST_DIR"), "focus.json");
+        assert_eq!(planes.len(), 4);
+        for Focus {
+            shape,
+            values,
+            measures,
+        } in planes
+        {
+            let plane = Array2::from_shape_vec(shape, values).unwrap();
+            assert_eq!(measures.len(), 5);
+            for (measure, expected) in measures {
+                let found = measure.of_plane(plane.view()).unwrap();
+                assert_close(&[found], &[expected], Tolerance::F32);
+            }
+        }
+    }
+
+    #[test]
+    fn every_measure_falls_with_blur() {
+        let mut state = 3_u32;
+        let sharp = Array2::from_shape_simple_fn((40, 50), || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            1000.0 + (state >> 24) as f32
+        });
+        let blurred = Array2::from_shape_fn((40, 50), |(row, column)| {
+            let window = sharp.slice(s![
+                row.saturating_sub(1)..(row + 2).min(40),
+                column.saturating_sub(1)..(column + 2).min(50)
+            ]);
+            window.mean().unwrap()
+        });
+        let stack = ndarray::stack(Axis(0), &[blurred.view(), sharp.view()]).unwrap();
+        let stack = FocalStack::new(Samples::F32(stack)).unwrap();
+        for measure in FocusMeasure::ALL {
+            let profile = focus_profile(&stack, measure).unwrap();
+            assert!(profile[0] < 0.5 * profile[1], "{measure}: {profile:?}");
+        }
+    }
+
+    #[test]
+    fn black_planes_have_no_normalised_variance() {
+        let error = FocusMeasure::NormalisedVariance.of_plane(Array2::<u8>::zeros((3, 3)).view());
+        assert!(
+            matches!(error, Err(ImagingError::NoIntensity { .. })),
+            "{error:?}"
+        );
+        let narrow = FocusMeasure::Brenner.of_plane(Array2::<u8>::zeros((3, 2)).view());
+        assert!(
+            matches!(narrow, Err(ImagingError::TooSmall { least: 3, .. })),
+            "{narrow:?}"
+        );
+    }
+
     #[test]
     fn gradients_are_those_of_numpy() {
         let Measures { gradients } = json_fixture(env!("CARGO_MANIFEST_DIR"), "measures.json");
@@ -143,9 +400,9 @@ mod tests {
         } in gradients
         {
             let plane = Array2::from_shape_vec(shape, values).unwrap();
-            let found = sharpness(plane.view()).unwrap();
+            let found = FocusMeasure::MeanGradient.of_plane(plane.view()).unwrap();
             assert_close(&[found], &[expected], Tolerance::F32);
-            let turned = sharpness(plane.t()).unwrap();
+            let turned = FocusMeasure::MeanGradient.of_plane(plane.t()).unwrap();
             assert_close(&[turned], &[expected], Tolerance::F32);
         }
     }
@@ -153,7 +410,7 @@ mod tests {
     #[test]
     fn a_constant_plane_has_no_gradient() {
         assert_eq!(
-            sharpness(Array2::from_elem((4, 5), 0.7).view()).unwrap(),
+            sharpness(Array2::from_elem((4, 5), 0.7_f32).view()).unwrap(),
             0.0
         );
     }

@@ -3,8 +3,8 @@
 //! | question | answer |
 //! |---|---|
 //! | What is in these TIFF files? | [`read_stack`], [`StackReader`] |
-//! | How many tones does the sensor really give? | [`effective_depth`], [`ToneStatistics`] |
-//! | Which plane is in focus? | [`sharpness`], [`sharpest_plane`] |
+//! | How many tones does the sensor really give? | [`effective_depth`], [`Histogram`], [`ToneRetention`] |
+//! | Which plane is in focus? | [`FocusMeasure`], [`sharpest_plane`], [`focus_stack`] |
 //! | What does the lamp do, and what the specimen? | [`flatten`], [`Background`] |
 //! | Where is the spheroid, how large and how round? | [`segment`], [`Morphometry`] |
 //! | The same picture with fewer pixels? | [`resample_area`] |
@@ -20,6 +20,7 @@ mod codec;
 mod depth;
 mod error;
 mod focus;
+mod focus_stacking;
 mod illumination;
 mod metadata;
 mod morphometry;
@@ -36,7 +37,8 @@ mod write;
 pub use codec::Compression;
 pub use depth::{Depth, Widening, effective_depth};
 pub use error::ImagingError;
-pub use focus::{sharpest_plane, sharpness};
+pub use focus::{FocusMeasure, focus_profile, sharpest_plane};
+pub use focus_stacking::{FocusStacked, focus_stack};
 pub use illumination::{Background, flatten};
 pub use metadata::Axis;
 pub use morphometry::Morphometry;
@@ -47,8 +49,8 @@ pub use sample::{Sample, SampleType, Samples};
 pub use segment::{Segmentation, SegmentationFlag, segment};
 pub use stack::{FocalStack, Scale};
 pub use thumbnail::to_png;
-pub use tones::ToneStatistics;
-pub use write::write_stack;
+pub use tones::{Histogram, ToneRetention, ToneStatistics};
+pub use write::{TiffWriter, write_stack};
 
 /// 16-bit floating point, the sample type of [`Samples::F16`].
 pub use half::f16;

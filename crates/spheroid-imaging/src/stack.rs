@@ -177,6 +177,25 @@ impl FocalStack {
         }))
     }
 
+    /// The samples of plane `plane` as little-endian bytes, row by row: the same on every machine, so
+    /// that digests can be compared.
+    ///
+    /// # Errors
+    /// When there is no such plane.
+    pub fn plane_bytes(&self, plane: usize) -> Result<Vec<u8>, ImagingError> {
+        self.check_plane(plane)?;
+        let mut bytes = with_samples!(&self.samples, array => {
+            let plane = array.index_axis(Axis(0), plane);
+            let samples = plane.to_slice().expect("a stack is in row-major order");
+            bytemuck::cast_slice::<_, u8>(samples).to_vec()
+        });
+        if cfg!(target_endian = "big") {
+            let size = self.sample_type().bits() as usize / 8;
+            bytes.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+        }
+        Ok(bytes)
+    }
+
     /// Accepts the planes that there are.
     pub(crate) fn check_plane(&self, plane: usize) -> Result<(), ImagingError> {
         let planes = self.planes();
@@ -258,6 +277,63 @@ mod tests {
             )
             .unwrap();
         assert_eq!(plane.as_slice().unwrap(), [-1.0, 0.0, 1.0, 2.0]);
+    }
+
+    #[test]
+    fn white_is_zero_turns_intensities_round_and_no_samples() {
+        let samples = Samples::U8(arr3(&[[[0, 51, 255]]]));
+        let stack = FocalStack::new(samples.clone())
+            .unwrap()
+            .with_white_is_zero(true);
+        let plane = stack.plane_f32(0, Scale::Container).unwrap();
+        assert_eq!(plane.as_slice().unwrap(), [1.0, 0.8, 0.0]);
+        assert_eq!(stack.samples(), &samples);
+    }
+
+    #[test]
+    fn containers_of_every_kind_have_their_range() {
+        let scaled = |samples| {
+            let stack = FocalStack::new(samples).unwrap();
+            stack
+                .plane_f32(0, Scale::Container)
+                .unwrap()
+                .into_raw_vec_and_offset()
+                .0
+        };
+        assert_eq!(scaled(Samples::I8(arr3(&[[[-128, 127]]]))), [0.0, 1.0]);
+        assert_eq!(
+            scaled(Samples::I16(arr3(&[[[i16::MIN, i16::MAX]]]))),
+            [0.0, 1.0]
+        );
+        assert_eq!(scaled(Samples::U32(arr3(&[[[0, u32::MAX]]]))), [0.0, 1.0]);
+        assert_eq!(scaled(Samples::F64(arr3(&[[[-0.5, 2.0]]]))), [-0.5, 2.0]);
+    }
+
+    #[test]
+    fn a_sensor_of_12_bits_fills_its_effective_scale() {
+        let depth = |widening| crate::Depth {
+            container_bits: 16,
+            effective_bits: 12,
+            widening,
+        };
+        for (widening, highest) in [
+            (crate::Widening::None, 4095),
+            (crate::Widening::Shift, 4095 << 4),
+            (crate::Widening::Replication, u16::MAX),
+        ] {
+            let stack = FocalStack::new(Samples::U16(arr3(&[[[0, highest]]]))).unwrap();
+            let plane = stack
+                .plane_f32(0, Scale::Effective(depth(widening)))
+                .unwrap();
+            assert_eq!(plane.as_slice().unwrap(), [0.0, 1.0]);
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_plane_are_little_endian() {
+        let stack = FocalStack::new(Samples::U16(arr3(&[[[1, 2]], [[0x0304, 5]]]))).unwrap();
+        assert_eq!(stack.plane_bytes(1).unwrap(), [4, 3, 5, 0]);
+        assert!(stack.plane_bytes(2).is_err());
     }
 
     #[test]

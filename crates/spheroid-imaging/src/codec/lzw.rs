@@ -218,9 +218,127 @@ fn copy(output: &mut [u8], start: usize, at: usize, length: usize) {
     }
 }
 
+/// Encodes LZW as TIFF 6.0, section 13, has it, the dictionary being cleared when it is full.
+pub(super) fn encode(bytes: &[u8]) -> Vec<u8> {
+    /// The last code that an encoder may give away: with one more the width would have to grow to 13.
+    const FULL: usize = CODES - 3;
+    let mut dictionary = Dictionary::new();
+    let mut out = CodeWriter::new(bytes.len());
+    let (mut next, mut width) = (FIRST_FREE, 9);
+    out.put(CLEAR, width);
+    let mut string = None;
+    for &byte in bytes {
+        let Some(prefix) = string else {
+            string = Some(usize::from(byte));
+            continue;
+        };
+        match dictionary.find_or_insert(prefix, byte, next) {
+            Some(longer) => string = Some(longer),
+            None => {
+                out.put(prefix, width);
+                string = Some(usize::from(byte));
+                next += 1;
+                if next > FULL {
+                    out.put(CLEAR, width);
+                    dictionary.clear();
+                    (next, width) = (FIRST_FREE, 9);
+                } else if next + 1 > 1 << width {
+                    width += 1;
+                }
+            }
+        }
+    }
+    if let Some(string) = string {
+        out.put(string, width);
+        // The decoder adds a string here, too.
+        if next + 2 > 1 << width && width < 12 {
+            width += 1;
+        }
+    }
+    out.put(END, width);
+    out.finish()
+}
+
+/// The strings of an encoder: from one and a byte behind it to the code of the longer one.
+struct Dictionary {
+    /// `prefix << 20 | byte << 12 | code`; 0 for none, as no string follows code 0 and byte 0 to code 0.
+    places: Vec<u32>,
+}
+
+impl Dictionary {
+    /// Four times the codes, so that places are seldom taken.
+    const PLACES: usize = 4 * CODES;
+
+    fn new() -> Self {
+        Self {
+            places: vec![0; Self::PLACES],
+        }
+    }
+
+    fn clear(&mut self) {
+        self.places.fill(0);
+    }
+
+    /// The code of the string, or `None` after it was given `next`.
+    #[inline(always)]
+    fn find_or_insert(&mut self, prefix: usize, byte: u8, next: usize) -> Option<usize> {
+        let key = (prefix as u32) << 8 | u32::from(byte);
+        // Fibonacci hashing.
+        let mut at = (key.wrapping_mul(0x9E37_79B9) >> 18) as usize;
+        loop {
+            let place = &mut self.places[at % Self::PLACES];
+            if *place == 0 {
+                *place = key << 12 | next as u32;
+                return None;
+            }
+            if *place >> 12 == key {
+                return Some((*place & 0xFFF) as usize);
+            }
+            at += 1;
+        }
+    }
+}
+
+/// Codes on their way to bytes, from the highest bit down.
+struct CodeWriter {
+    bytes: Vec<u8>,
+    /// Bits not yet written, at the bottom, and their number.
+    held: u64,
+    count: u32,
+}
+
+impl CodeWriter {
+    fn new(length: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(length / 2 + 16),
+            held: 0,
+            count: 0,
+        }
+    }
+
+    #[inline(always)]
+    fn put(&mut self, code: usize, width: u32) {
+        self.held = self.held << width | code as u64;
+        self.count += width;
+        if self.count >= 32 {
+            self.count -= 32;
+            let word = (self.held >> self.count) as u32;
+            self.bytes.extend_from_slice(&word.to_be_bytes());
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        let rest = (self.held << (64 - self.count.max(1))).to_be_bytes();
+        self.bytes
+            .extend_from_slice(&rest[..self.count.div_ceil(8) as usize]);
+        self.bytes
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use weezl::{BitOrder, encode::Encoder};
 
     fn noise(length: usize, tones: u32) -> Vec<u8> {
@@ -338,5 +456,45 @@ mod tests {
         let mut found = vec![0; bytes.len()];
         assert_eq!(decode(&stream, &mut found), Some(bytes.len()));
         assert!(found == bytes);
+    }
+
+    /// Decodes with another decoder.
+    fn decoded(stream: &[u8]) -> Vec<u8> {
+        weezl::decode::Decoder::with_tiff_size_switch(BitOrder::Msb, 8)
+            .decode(stream)
+            .unwrap()
+    }
+
+    #[test]
+    fn another_decoder_reads_what_was_encoded() {
+        // Around every change of width and the clearing of the dictionary.
+        let around = [
+            254, 255, 256, 766, 767, 768, 1790, 1791, 1792, 3836, 3837, 3838, 3839, 3840,
+        ];
+        for length in around.into_iter().chain([0, 1, 2, 20_000]) {
+            for tones in [1, 2, 7, 256] {
+                let bytes = noise(length, tones);
+                assert!(
+                    decoded(&encode(&bytes)) == bytes,
+                    "{length} bytes of {tones} tones"
+                );
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn encoded_pieces_are_read_by_both_decoders(
+            pieces in prop::collection::vec(
+                (prop::collection::vec(any::<u8>(), 1..40), 1_usize..60), 0..60,
+            ),
+        ) {
+            let bytes: Vec<u8> = pieces.iter().flat_map(|(piece, n)| piece.repeat(*n)).collect();
+            let stream = encode(&bytes);
+            prop_assert!(decoded(&stream) == bytes);
+            let mut found = vec![0; bytes.len()];
+            prop_assert_eq!(decode(&stream, &mut found), Some(bytes.len()));
+            prop_assert!(found == bytes);
+        }
     }
 }

@@ -14,11 +14,12 @@ use thiserror::Error;
 pub(crate) use predictor::Predictor;
 
 /// How the samples of a file are stored; lossless, all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Compression {
     /// Plainly.
+    #[default]
     None,
     /// Lempel, Ziv and Welch: what every program reads.
     Lzw,
@@ -161,9 +162,7 @@ pub(crate) fn compress(compression: Compression, bytes: &[u8]) -> Result<Vec<u8>
     let library = |error: String| CodecError::Library(compression, error);
     match compression {
         Compression::None => Ok(bytes.to_vec()),
-        Compression::Lzw => weezl::encode::Encoder::with_tiff_size_switch(weezl::BitOrder::Msb, 8)
-            .encode(bytes)
-            .map_err(|error| library(error.to_string())),
+        Compression::Lzw => Ok(lzw::encode(bytes)),
         Compression::PackBits => Ok(packbits::encode(bytes)),
         Compression::Deflate => {
             let level = CompressionLvl::new(DEFLATE_LEVEL).expect("a level that libdeflate has");

@@ -102,7 +102,8 @@ impl Predictor {
         }
     }
 
-    /// The inverse of [`undo`](Self::undo) for samples of one channel, into a little-endian file.
+    /// The inverse of [`undo`](Self::undo) for samples of one channel, into a file in the order of this
+    /// machine.
     pub(crate) fn apply(self, bytes: &mut [u8], row_bytes: usize, sample_bytes: usize) {
         match (self, sample_bytes) {
             (Self::FloatingPoint, _) => {
@@ -126,9 +127,6 @@ impl Predictor {
             for row in words.chunks_exact_mut(row_bytes / size_of::<T>()) {
                 difference(row);
             }
-        }
-        if ByteOrder::NATIVE == ByteOrder::BigEndian {
-            words.iter_mut().for_each(|word| *word = word.swapped());
         }
     }
 }
@@ -223,7 +221,7 @@ mod tests {
                     let row_bytes = 8 * words.len();
                     let bytes: &mut [u8] = cast_slice_mut(&mut found);
                     predictor.apply(bytes, row_bytes, sample_bytes);
-                    predictor.undo(bytes, row_bytes, 1, sample_bytes, ByteOrder::LittleEndian);
+                    predictor.undo(bytes, row_bytes, 1, sample_bytes, ByteOrder::NATIVE);
                     prop_assert_eq!(&found[..words.len()], &words[..]);
                     prop_assert_eq!(&found[words.len()..], &words[..]);
                 }

@@ -624,10 +624,8 @@ impl TiffFile {
                 self.described = metadata::parse(text, &context)?;
             }
             if self.pages.is_empty() {
-                self.pixel_size = match &self.described {
-                    Some(described) => described.pixel_size,
-                    None => resolution.and_then(|resolution| resolution.pixel_size()),
-                };
+                let described = self.described.as_ref().and_then(|text| text.pixel_size);
+                self.pixel_size = described.or_else(|| resolution?.pixel_size());
                 self.description = text;
             }
         }
