@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use ndarray::{Array2, Axis};
 use serde::Serialize;
 use spheroid_core::{CoreError, Day, Group, StackKey, Treatment, WellId, atomic};
-use spheroid_imaging::sharpness;
+use spheroid_imaging::FocusMeasure;
 use spheroid_rank::RankedTreatment;
 use spheroid_report::{
     Comparison, LossPoint, PredictorSkill, RankingRow, Report, Thumbnail, WellScore,
@@ -275,7 +275,7 @@ fn thumbnails(crops: &Crops, finished: &Finished) -> Result<Vec<Thumbnail>, Pipe
 fn sharpest(crop: &ndarray::Array3<f32>) -> Result<Array2<f32>, PipelineError> {
     let mut best = (f64::NEG_INFINITY, 0);
     for (index, plane) in crop.axis_iter(Axis(0)).enumerate() {
-        let sharpness = sharpness(plane)?;
+        let sharpness = FocusMeasure::MeanGradient.of_plane(plane)?;
         if sharpness > best.0 {
             best = (sharpness, index);
         }

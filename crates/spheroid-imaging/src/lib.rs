@@ -16,6 +16,7 @@
 //! It does not guess. A file that could be read in two ways, or only in part, is refused with its
 //! name, the page and the reason; nothing is interpolated, inverted or converted on the way in.
 
+mod cache;
 mod codec;
 mod depth;
 mod error;
@@ -34,6 +35,7 @@ mod thumbnail;
 mod tones;
 mod write;
 
+pub use cache::{CacheStatistics, CachedStack, StackCache};
 pub use codec::Compression;
 pub use depth::{Depth, Widening, effective_depth};
 pub use error::ImagingError;
