@@ -1,13 +1,14 @@
-use std::collections::VecDeque;
+use std::{collections::VecDeque, fmt};
 
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, Zip};
+use serde::{Deserialize, Serialize};
 
-use crate::{ImagingError, Window, resample_area};
+use crate::{ImagingError, Threshold, Window, resample_area};
 
 /// The longer side of the reduced plane in which the spheroid is sought, in pixels.
 const WORKING_SIDE: usize = 256;
 /// Standard deviation of the smoothing, in working pixels.
-const SMOOTHING: f64 = 1.5;
+const SMOOTHING: f64 = 1.0;
 /// What darkens the background by less than this is no part of a spheroid.
 const LEAST_CONTRAST: f32 = 0.05;
 /// Spheroids darken the background by at least this on average; uneven light does not.
@@ -16,15 +17,58 @@ const LEAST_MEAN_CONTRAST: f64 = 0.1;
 const LEAST_AREA: f64 = 0.0005;
 /// Standard deviation of the central weight, in half diagonals of the frame.
 const CENTRALITY: f64 = 0.4;
+/// The outline lies where darkness is this many robust standard deviations above the background, or
+/// further in.
+const BACKGROUND_DEVIATIONS: f32 = 4.0;
+/// Thresholds that are tried between the background and the first one.
+const LEVELS: usize = 12;
+/// The outline may take in this much more than the first threshold did; debris lets it leak.
+const MOST_GROWTH: f64 = 1.8;
+/// What is thinner than this diameter of a disc, as a share of the equivalent diameter, is cut off.
+const THIN: f64 = 0.12;
+/// A second part of this share of the spheroid's area is an object of its own.
+const SECOND_OBJECT: f64 = 0.25;
+/// Specks outside that cover this share of the spheroid's area are much debris.
+const MUCH_DEBRIS: f64 = 0.2;
+/// A dark thing outside that is as long as this share of the frame's shorter side, and this many
+/// times as long as wide, is a fibre.
+const FIBRE_LENGTH: f64 = 0.2;
+const FIBRE_RATIO: f64 = 5.0;
+/// An outline over which the darkness rises this slowly, in equivalent diameters for the whole
+/// contrast, is out of focus.
+const SOFT_EDGE: f64 = 0.2;
 
 /// Why a mask should be looked at before it is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum SegmentationFlag {
     /// Nothing dark enough and large enough: the mask is empty.
     EmptyWell,
     /// The mask reaches the edge of the frame: the spheroid may be cut, or this is the well's wall.
     TouchesBorder,
+    /// There is a second object of at least a quarter of the spheroid's area.
+    SeveralObjects,
+    /// The outline is so soft that its place is uncertain: darkness takes a fifth of the diameter to
+    /// rise.
+    OutOfFocus,
+    /// A long thin object lies in the well or crosses the spheroid.
+    Fibre,
+    /// Dark specks around the spheroid cover a fifth of its area: shed cells or dirt.
+    Debris,
+}
+
+impl fmt::Display for SegmentationFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::EmptyWell => "empty well",
+            Self::TouchesBorder => "touches the border",
+            Self::SeveralObjects => "several objects",
+            Self::OutOfFocus => "out of focus",
+            Self::Fibre => "fibre",
+            Self::Debris => "debris",
+        })
+    }
 }
 
 /// Where the spheroid is.
@@ -35,7 +79,7 @@ pub struct Segmentation {
     /// Side of a mask pixel in pixels of the plane, at least 1. Mask pixel `(r, c)` covers rows
     /// `r · scale` to `(r + 1) · scale` of the plane, columns alike.
     pub scale: f64,
-    /// Doubts about the mask; none for a spheroid that lies whole within the frame.
+    /// Doubts about the mask; none for a spheroid that lies whole and alone within the frame.
     pub flags: Vec<SegmentationFlag>,
     /// Number of rows of the plane.
     pub(crate) rows: usize,
@@ -53,21 +97,23 @@ impl Segmentation {
 /// Finds the spheroid in a plane whose illumination was divided out (see
 /// [`flatten`](crate::flatten)): background about 1, spheroid darker.
 ///
-/// On a copy that is reduced to 256 pixels along the longer side and smoothed, Otsu's threshold
-/// divides the darkness `1 − flat` in two. Of the connected dark parts the one with the greatest
-/// area under a central Gaussian weight is the spheroid, so that a large part in the middle is
-/// preferred to debris, and to the wall of the well. Its holes are filled. The histogram behind
-/// the threshold has the same weight.
+/// On a copy that is reduced to 256 pixels along the longer side and slightly smoothed:
+///
+/// 1. Otsu's threshold divides the darkness `1 − flat` in two. Of the connected dark parts the one
+///    with the greatest area under a central Gaussian weight is the spheroid, so that a large part
+///    in the middle is preferred to debris, and to the wall of the well. The histogram behind the
+///    threshold has the same weight.
+/// 2. A ball lets more and more light through towards its edge, which lies outside of that
+///    threshold. The outline is drawn anew at the level, between the noise of the background and
+///    the first threshold, at which the darkness is steepest along it.
+/// 3. Holes are filled, and what is thinner than an eighth of the diameter is cut off.
 ///
 /// A well counts as empty when no part covers 0.05 % of the frame and is darker than the background
-/// by 5 % everywhere and by 10 % on average. There is always an answer, with [`SegmentationFlag`]s where it is doubtful.
+/// by 5 % everywhere and by 10 % on average. There is always an answer, with [`SegmentationFlag`]s
+/// where it is doubtful.
 ///
 /// # Errors
 /// When the plane is empty or a pixel is not finite.
-///
-/// # Source
-/// Otsu, *A threshold selection method from gray-level histograms*, IEEE Trans. SMC 9 (1979),
-/// doi:10.1109/TSMC.1979.4310076.
 pub fn segment(flat: ArrayView2<'_, f32>) -> Result<Segmentation, ImagingError> {
     let (rows, columns) = flat.dim();
     if flat.is_empty() {
@@ -93,13 +139,6 @@ pub fn segment(flat: ArrayView2<'_, f32>) -> Result<Segmentation, ImagingError> 
     let mut darkness = resample_area(flat, window, shape[0], shape[1], 1.0)?;
     darkness.mapv_inplace(|value| 1.0 - value);
     let darkness = smoothed(&darkness);
-
-    let weight = central_weight(shape);
-    let threshold = otsu(&darkness, &weight).max(LEAST_CONTRAST);
-    let least_pixels = (LEAST_AREA * darkness.len() as f64).ceil();
-    let dark = darkness.mapv(|d| d > threshold);
-    let mask = central_part(&dark, &weight, least_pixels as usize)
-        .filter(|mask| mean_under(&darkness, mask) >= LEAST_MEAN_CONTRAST);
     let segmentation = |mask, flags| Segmentation {
         mask,
         scale,
@@ -107,18 +146,256 @@ pub fn segment(flat: ArrayView2<'_, f32>) -> Result<Segmentation, ImagingError> 
         rows,
         columns,
     };
-    Ok(match mask {
-        None => segmentation(Array2::default(shape), vec![SegmentationFlag::EmptyWell]),
-        Some(mask) => {
-            let mask = filled(&mask);
-            let cut = border(mask.dim()).any(|pixel| mask[pixel]);
-            let flags = cut
-                .then_some(SegmentationFlag::TouchesBorder)
-                .into_iter()
-                .collect();
-            segmentation(mask, flags)
+
+    let weight = central_weight(shape);
+    let weighted = darkness.iter().copied().zip(weight.iter().copied());
+    let first = Threshold::Otsu.weighted(weighted).max(LEAST_CONTRAST);
+    let least_pixels = (LEAST_AREA * darkness.len() as f64).ceil() as usize;
+    let Some(core) = central_part(&darkness.mapv(|d| d > first), &weight, least_pixels)
+        .filter(|core| mean_under(&darkness, core) >= LEAST_MEAN_CONTRAST)
+    else {
+        return Ok(segmentation(
+            Array2::default(shape),
+            vec![SegmentationFlag::EmptyWell],
+        ));
+    };
+    let outline = Outline::steepest(&darkness, &core, first);
+    let solid = without_thin_parts(&outline.mask);
+    let flags = flags(&darkness, &outline, &solid);
+    Ok(segmentation(solid, flags))
+}
+
+/// The connected part around the spheroid at one level of darkness, filled.
+struct Outline {
+    mask: Array2<bool>,
+    level: f32,
+    /// Mean rise of the darkness along it, a pixel.
+    steepness: f64,
+}
+
+impl Outline {
+    /// The outline at the level, up to `first`, at which it is steepest.
+    fn steepest(darkness: &Array2<f32>, core: &Array2<bool>, first: f32) -> Self {
+        let lowest = background_level(darkness, first).clamp(LEAST_CONTRAST / 2.0, first);
+        let most = MOST_GROWTH * area(core);
+        let at = |step: usize| {
+            let share = step as f32 / (LEVELS - 1) as f32;
+            let level = first + share * (lowest - first);
+            let dark = darkness.mapv(|value| value > level);
+            let mask = filled(&part_around(&dark, core));
+            let steepness = mean_rise(darkness, &mask);
+            Self {
+                mask,
+                level,
+                steepness,
+            }
+        };
+        let mut best = at(0);
+        for step in 1..LEVELS {
+            let next = at(step);
+            if area(&next.mask) > most {
+                break;
+            }
+            if next.steepness >= best.steepness {
+                best = next;
+            }
         }
+        best
+    }
+}
+
+/// Darkness that noise and uneven light reach in the background: what is at most `first`, and its
+/// median and spread.
+fn background_level(darkness: &Array2<f32>, first: f32) -> f32 {
+    /// From the median absolute deviation to the standard deviation of a normal distribution.
+    const MAD: f32 = 1.4826;
+    let mut values: Vec<f32> = darkness.iter().copied().filter(|&v| v <= first).collect();
+    let median_of = |values: &mut [f32]| {
+        let middle = values.len() / 2;
+        *values.select_nth_unstable_by(middle, f32::total_cmp).1
+    };
+    if values.is_empty() {
+        return first;
+    }
+    let median = median_of(&mut values);
+    values
+        .iter_mut()
+        .for_each(|value| *value = (*value - median).abs());
+    median + BACKGROUND_DEVIATIONS * MAD * median_of(&mut values)
+}
+
+/// Mean gradient magnitude over the pixels just inside the outline of `mask`.
+fn mean_rise(darkness: &Array2<f32>, mask: &Array2<bool>) -> f64 {
+    let (rows, columns) = mask.dim();
+    let (mut sum, mut count) = (0.0, 0.0);
+    for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
+        let (up, down) = (row.saturating_sub(1), (row + 1).min(rows - 1));
+        let (left, right) = (column.saturating_sub(1), (column + 1).min(columns - 1));
+        let enclosed =
+            mask[(up, column)] && mask[(down, column)] && mask[(row, left)] && mask[(row, right)];
+        if !enclosed {
+            let gy = 0.5 * f64::from(darkness[(down, column)] - darkness[(up, column)]);
+            let gx = 0.5 * f64::from(darkness[(row, right)] - darkness[(row, left)]);
+            sum += gx.hypot(gy);
+            count += 1.0;
+        }
+    }
+    if count > 0.0 { sum / count } else { 0.0 }
+}
+
+/// Opening by a disc, of which the largest part is kept; `mask` itself where it is too small.
+fn without_thin_parts(mask: &Array2<bool>) -> Array2<bool> {
+    let radius = THIN / 2.0 * (4.0 * area(mask) / std::f64::consts::PI).sqrt();
+    let opened = dilated(&eroded(mask, radius), radius);
+    parts(&opened)
+        .into_iter()
+        .max_by_key(Vec::len)
+        .map_or_else(|| mask.clone(), |part| mask_of(mask.dim(), &part))
+}
+
+fn flags(darkness: &Array2<f32>, outline: &Outline, solid: &Array2<bool>) -> Vec<SegmentationFlag> {
+    let spheroid = area(solid);
+    let diameter = (4.0 * spheroid / std::f64::consts::PI).sqrt();
+    let mut flags = Vec::new();
+    if border(solid.dim()).any(|pixel| solid[pixel]) {
+        flags.push(SegmentationFlag::TouchesBorder);
+    }
+
+    // What is dark besides, but for the wall of the well, which comes from the edge of the frame.
+    let level = outline.level.max(LEAST_CONTRAST);
+    let others = Zip::from(darkness)
+        .and(solid)
+        .map_collect(|&d, &own| d > level && !own);
+    let (mut specks, mut fibre, mut second) = (0.0, false, false);
+    let shorter = darkness.nrows().min(darkness.ncols()) as f64;
+    for part in parts(&others) {
+        let (length, width) = extent(&part);
+        let long = length >= FIBRE_LENGTH * shorter && length >= FIBRE_RATIO * width;
+        // A rim that is left where the outline was cut is no thing of its own.
+        let rim = width < 2.0 && part.iter().all(|&pixel| near(solid, pixel));
+        let at_border = part.iter().any(|&pixel| is_border(darkness.dim(), pixel));
+        if long && !rim {
+            fibre = true;
+        } else if !at_border && !rim {
+            if part.len() as f64 >= SECOND_OBJECT * spheroid {
+                second = true;
+            } else {
+                specks += part.len() as f64;
+            }
+        }
+    }
+    if second {
+        flags.push(SegmentationFlag::SeveralObjects);
+    }
+    let contrast = mean_under(darkness, solid) - f64::from(outline.level);
+    if contrast.max(f64::from(LEAST_CONTRAST)) > SOFT_EDGE * diameter * outline.steepness {
+        flags.push(SegmentationFlag::OutOfFocus);
+    }
+    if fibre {
+        flags.push(SegmentationFlag::Fibre);
+    }
+    if specks >= MUCH_DEBRIS * spheroid {
+        flags.push(SegmentationFlag::Debris);
+    }
+    flags
+}
+
+/// Length and width of the rectangle, along its axes of inertia, of the same second moments.
+fn extent(part: &[(usize, usize)]) -> (f64, f64) {
+    let count = part.len() as f64;
+    let mean = |of: &dyn Fn(&(usize, usize)) -> f64| part.iter().map(of).sum::<f64>() / count;
+    let (row, column) = (mean(&|p| p.0 as f64), mean(&|p| p.1 as f64));
+    // A pixel is a square, not a point.
+    const SQUARE: f64 = 1.0 / 12.0;
+    let rr = mean(&|p| (p.0 as f64 - row).powi(2)) + SQUARE;
+    let cc = mean(&|p| (p.1 as f64 - column).powi(2)) + SQUARE;
+    let rc = mean(&|p| (p.0 as f64 - row) * (p.1 as f64 - column));
+    let spread = (0.25 * (rr - cc).powi(2) + rc * rc).sqrt();
+    let along = 0.5 * (rr + cc) + spread;
+    let across = (0.5 * (rr + cc) - spread).max(SQUARE);
+    ((12.0 * along).sqrt(), (12.0 * across).sqrt())
+}
+
+/// Whether the pixel or one around it is in the mask.
+fn near(mask: &Array2<bool>, (row, column): (usize, usize)) -> bool {
+    EIGHT.iter().any(|&(down, right)| {
+        let next = (
+            row.wrapping_add_signed(down),
+            column.wrapping_add_signed(right),
+        );
+        mask.get(next) == Some(&true)
     })
+}
+
+/// Pixels of `mask` that are further than `radius` from what lies outside of it; the frame does not
+/// count as outside.
+fn eroded(mask: &Array2<bool>, radius: f64) -> Array2<bool> {
+    !dilated(&!mask, radius)
+}
+
+/// Pixels that are no further than `radius` from `mask`.
+fn dilated(mask: &Array2<bool>, radius: f64) -> Array2<bool> {
+    let reach = radius.floor() as isize;
+    let mut out = mask.clone();
+    for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
+        // The inside adds nothing that its edge does not.
+        if EIGHT[..4].iter().all(|&(down, right)| {
+            let next = (
+                row.wrapping_add_signed(down),
+                column.wrapping_add_signed(right),
+            );
+            mask.get(next) != Some(&false)
+        }) {
+            continue;
+        }
+        for down in -reach..=reach {
+            let across = (radius * radius - (down * down) as f64).sqrt() as isize;
+            for right in -across..=across {
+                let next = (
+                    row.wrapping_add_signed(down),
+                    column.wrapping_add_signed(right),
+                );
+                if let Some(pixel) = out.get_mut(next) {
+                    *pixel = true;
+                }
+            }
+        }
+    }
+    out
+}
+
+fn area(mask: &Array2<bool>) -> f64 {
+    mask.iter().filter(|&&inside| inside).count() as f64
+}
+
+/// The connected parts of `mask`.
+fn parts(mask: &Array2<bool>) -> Vec<Vec<(usize, usize)>> {
+    let mut unseen = mask.clone();
+    let mut parts = Vec::new();
+    for (start, _) in mask.indexed_iter().filter(|&(_, &dark)| dark) {
+        if unseen[start] {
+            parts.push(flood(&mut unseen, [start], &EIGHT));
+        }
+    }
+    parts
+}
+
+fn mask_of(shape: (usize, usize), pixels: &[(usize, usize)]) -> Array2<bool> {
+    let mut mask = Array2::default(shape);
+    for &pixel in pixels {
+        mask[pixel] = true;
+    }
+    mask
+}
+
+/// The parts of `mask` that `core` lies in.
+fn part_around(mask: &Array2<bool>, core: &Array2<bool>) -> Array2<bool> {
+    let starts = core
+        .indexed_iter()
+        .filter(|&(_, &inside)| inside)
+        .map(|(pixel, _)| pixel);
+    let pixels = flood(&mut mask.clone(), starts.collect::<Vec<_>>(), &EIGHT);
+    mask_of(mask.dim(), &pixels)
 }
 
 /// Gaussian smoothing, edges continued with their last value.
@@ -158,71 +435,18 @@ fn central_weight([rows, columns]: [usize; 2]) -> Array2<f64> {
     })
 }
 
-/// The threshold with the greatest variance between the classes that it makes.
-fn otsu(values: &Array2<f32>, weights: &Array2<f64>) -> f32 {
-    const BINS: usize = 256;
-    let (low, high) = values
-        .iter()
-        .fold((f32::INFINITY, f32::NEG_INFINITY), |(low, high), &v| {
-            (low.min(v), high.max(v))
-        });
-    let width = (high - low) / BINS as f32;
-    // Also for values so far apart that their distance overflows.
-    if !(width.is_finite() && width > 0.0) {
-        return low;
-    }
-    let mut histogram = [0.0_f64; BINS];
-    for (&value, &weight) in values.iter().zip(weights) {
-        histogram[(((value - low) / width) as usize).min(BINS - 1)] += weight;
-    }
-    let total: f64 = histogram.iter().sum();
-    let total_moment: f64 = histogram
-        .iter()
-        .enumerate()
-        .map(|(bin, n)| bin as f64 * n)
-        .sum();
-    let (mut below, mut moment) = (0.0, 0.0);
-    let mut best = (0.0, 0);
-    for (bin, &n) in histogram.iter().enumerate() {
-        below += n;
-        moment += bin as f64 * n;
-        let above = total - below;
-        if below > 0.0 && above > 0.0 {
-            let gap = moment / below - (total_moment - moment) / above;
-            let between = below * above * gap * gap;
-            if between > best.0 {
-                best = (between, bin);
-            }
-        }
-    }
-    low + width * (best.1 + 1) as f32
-}
-
 /// The connected part with the greatest weight among those of at least `least_pixels`.
 fn central_part(
     mask: &Array2<bool>,
     weights: &Array2<f64>,
     least_pixels: usize,
 ) -> Option<Array2<bool>> {
-    let mut unseen = mask.clone();
-    let mut best: (f64, Vec<(usize, usize)>) = (0.0, Vec::new());
-    for (start, _) in mask.indexed_iter().filter(|&(_, &dark)| dark) {
-        if !unseen[start] {
-            continue;
-        }
-        let part = flood(&mut unseen, [start], &EIGHT);
-        let weight: f64 = part.iter().map(|&pixel| weights[pixel]).sum();
-        if part.len() >= least_pixels && weight > best.0 {
-            best = (weight, part);
-        }
-    }
-    (!best.1.is_empty()).then(|| {
-        let mut chosen = Array2::default(mask.dim());
-        for pixel in best.1 {
-            chosen[pixel] = true;
-        }
-        chosen
-    })
+    let weight = |part: &Vec<(usize, usize)>| part.iter().map(|&pixel| weights[pixel]).sum::<f64>();
+    let large = parts(mask)
+        .into_iter()
+        .filter(|part| part.len() >= least_pixels);
+    let best = large.max_by(|a, b| weight(a).total_cmp(&weight(b)))?;
+    Some(mask_of(mask.dim(), &best))
 }
 
 /// Mean of the values where `mask`, which has a true pixel, is true.
@@ -242,7 +466,7 @@ fn filled(mask: &Array2<bool>) -> Array2<bool> {
     let mut enclosed = mask.mapv(|dark| !dark);
     let starts: Vec<_> = border(mask.dim()).collect();
     flood(&mut enclosed, starts, &EIGHT[..4]);
-    ndarray::Zip::from(mask)
+    Zip::from(mask)
         .and(&enclosed)
         .map_collect(|&dark, &hole| dark || hole)
 }
@@ -251,6 +475,10 @@ fn border((rows, columns): (usize, usize)) -> impl Iterator<Item = (usize, usize
     let sides = (0..rows).flat_map(move |row| [(row, 0), (row, columns - 1)]);
     let ends = (0..columns).flat_map(move |column| [(0, column), (rows - 1, column)]);
     sides.chain(ends)
+}
+
+fn is_border((rows, columns): (usize, usize), (row, column): (usize, usize)) -> bool {
+    row == 0 || column == 0 || row + 1 == rows || column + 1 == columns
 }
 
 /// Steps to the neighbours of a pixel, those that share an edge first.
@@ -417,13 +645,5 @@ mod tests {
         ));
         let huge = segment(arr2(&[[f32::MAX, f32::MIN], [0.0, 1.0]]).view());
         assert!(huge.is_ok());
-    }
-
-    #[test]
-    fn otsu_divides_two_levels_between_them() {
-        let values = arr2(&[[0.1, 0.1, 0.1, 0.9]]);
-        let threshold = otsu(&values, &Array2::ones((1, 4)));
-        assert!(threshold > 0.1 && threshold < 0.9, "{threshold}");
-        assert_eq!(otsu(&arr2(&[[0.3, 0.3]]), &Array2::ones((1, 2))), 0.3);
     }
 }

@@ -1,4 +1,4 @@
-use ndarray::{Array3, Axis};
+use ndarray::{Array2, Array3, Axis};
 use rand::{Rng, RngExt};
 use rand_distr::{Distribution, StandardNormal};
 use spheroid_core::{Day, WellId};
@@ -49,6 +49,19 @@ pub(crate) fn image(
         camera::expose(&seen.data, noise, pixels);
     }
     stack
+}
+
+/// Where the spheroid of that image lies, true within its outline.
+pub(crate) fn mask(
+    config: &PlateSimConfig,
+    well: WellId,
+    day: Day,
+    look: Appearance,
+) -> Array2<bool> {
+    let field = Setting::draw(config, well, day).field;
+    let inside = scene::inside(config.seed, well, look, field);
+    Array2::from_shape_vec((config.rows, config.columns), inside)
+        .expect("one value for each pixel of the frame")
 }
 
 /// What differs from image to image and is not biology.

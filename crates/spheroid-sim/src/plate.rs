@@ -1,4 +1,4 @@
-use ndarray::Array3;
+use ndarray::{Array2, Array3};
 use rand::seq::SliceRandom;
 use rand_distr::{Distribution, StandardNormal};
 use spheroid_core::{Day, Group, PlateFormat, PlateMap, PlateWell, StackKey, StackSource, WellId};
@@ -142,12 +142,29 @@ impl PlateSim {
     /// # Errors
     /// When the layout has no spheroid in `well`.
     pub fn render(&self, well: WellId, day: Day) -> Result<Array3<u16>, SimError> {
+        let look = self.look(well, day)?;
+        Ok(microscope::image(&self.config, well, day, look))
+    }
+
+    /// The true outline behind the stack of `well`: true on the spheroid, whatever of it can be seen.
+    /// Shed cells are no part of it.
+    ///
+    /// # Shapes
+    /// `[row, column]`.
+    ///
+    /// # Errors
+    /// When the layout has no spheroid in `well`.
+    pub fn mask(&self, well: WellId, day: Day) -> Result<Array2<bool>, SimError> {
+        let look = self.look(well, day)?;
+        Ok(microscope::mask(&self.config, well, day, look))
+    }
+
+    fn look(&self, well: WellId, day: Day) -> Result<Appearance, SimError> {
         let at = self
             .wells
             .binary_search_by_key(&well, |known| known.well)
             .map_err(|_| SimError::EmptyWell { well, day })?;
-        let look = self.appearance(&self.wells[at], day);
-        Ok(microscope::image(&self.config, well, day, look))
+        Ok(self.appearance(&self.wells[at], day))
     }
 
     fn appearance(&self, well: &SimWell, day: Day) -> Appearance {

@@ -108,6 +108,28 @@ pub(crate) fn optical_depth(
     depth
 }
 
+/// Which pixels lie within the outline of the spheroid, row by row.
+pub(crate) fn inside(seed: u64, well: WellId, look: Appearance, field: Field) -> Vec<bool> {
+    let outline = Outline::draw(&mut Stream::Outline.of_well(seed, well));
+    let radii = outline.radii(look);
+    let radius = (look.radius * field.side()) as f32;
+    let pixels = (0..field.rows).flat_map(|row| (0..field.columns).map(move |column| (row, column)));
+    let within = |(row, column): (usize, usize)| {
+        let y = row as f32 - field.centre.0 as f32;
+        let x = column as f32 - field.centre.1 as f32;
+        (x * x + y * y).sqrt() < radius * radius_towards(&radii, x, y)
+    };
+    pixels.map(within).collect()
+}
+
+/// The outline's radius, in mean radii, in the direction of a point seen from the centre.
+fn radius_towards(radii: &[f32], x: f32, y: f32) -> f32 {
+    let angles = (radii.len() - 1) as f32;
+    let turn = (y.atan2(x) / std::f32::consts::TAU).rem_euclid(1.0) * angles;
+    let at = (turn as usize).min(radii.len() - 2);
+    radii[at] + (turn - at as f32) * (radii[at + 1] - radii[at])
+}
+
 /// A closed curve around the centre as Fourier modes of its radius.
 struct Outline {
     shape: Vec<(usize, f64, f64)>,
@@ -226,7 +248,6 @@ fn draw_body(depth: &mut Frame, look: Appearance, radii: &[f32], grain: &Frame, 
         field.centre.1.round() as isize,
     );
     let half = (grain.rows / 2) as isize;
-    let angles = (radii.len() - 1) as f32;
     for (i, grains) in grain.data.chunks_exact(grain.columns).enumerate() {
         let row = middle.0 + i as isize - half;
         if !(0..field.rows as isize).contains(&row) {
@@ -244,10 +265,7 @@ fn draw_body(depth: &mut Frame, look: Appearance, radii: &[f32], grain: &Frame, 
             if distance > 1.5 * radius {
                 continue;
             }
-            let turn = (y.atan2(x) / std::f32::consts::TAU).rem_euclid(1.0) * angles;
-            let at = (turn as usize).min(radii.len() - 2);
-            let edge = radii[at] + (turn - at as f32) * (radii[at + 1] - radii[at]);
-            let from_centre = distance / (radius * edge);
+            let from_centre = distance / (radius * radius_towards(radii, x, y));
             if from_centre < 1.0 {
                 let chord = (1.0 - from_centre * from_centre).sqrt();
                 let smooth = through_middle * chord * (1.0 + core * fall(from_centre, 0.4, 0.85));

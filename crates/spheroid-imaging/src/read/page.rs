@@ -188,7 +188,12 @@ impl Page {
             };
             self.chunk_columns = side(tag::TILE_WIDTH, "TileWidth")?;
             self.chunk_rows = side(tag::TILE_LENGTH, "TileLength")?;
-            (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
+            // Old writers keep the tables of tiles under the tags of strips.
+            if directory.has(tag::TILE_OFFSETS) {
+                (tag::TILE_OFFSETS, tag::TILE_BYTE_COUNTS)
+            } else {
+                (tag::STRIP_OFFSETS, tag::STRIP_BYTE_COUNTS)
+            }
         } else {
             let rows = directory
                 .first(source, tag::ROWS_PER_STRIP)?
