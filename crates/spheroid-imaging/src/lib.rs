@@ -35,7 +35,7 @@ pub use depth::{Depth, Widening, effective_depth};
 pub use error::ImagingError;
 pub use focus::{sharpest_plane, sharpness};
 pub use illumination::{Background, flatten};
-pub use morphometry::Morphometry;
+pub use morphometry::{Micrometre, Morphometry, Pixel, Texture};
 pub use pixel_size::PixelSize;
 pub use read::{Limits, TiffInfo, inspect, read_stack};
 pub use resample::{Window, resample_area};
