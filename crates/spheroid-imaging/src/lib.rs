@@ -6,7 +6,7 @@
 //! | How many tones does the sensor really give? | [`effective_depth`], [`ToneStatistics`] |
 //! | Which plane is in focus? | [`sharpness`], [`sharpest_plane`] |
 //! | What does the lamp do, and what the specimen? | [`flatten`], [`Background`] |
-//! | Where is the spheroid, how large and how round? | [`segment`], [`Morphometry`] |
+//! | Where is the spheroid, how large, round, rough, dark and grainy? | [`segment`], [`Morphometry`] |
 //! | The same picture with fewer pixels? | [`resample_area`] |
 //!
 //! Decoding keeps type and value of every sample; intensities change only in functions whose name

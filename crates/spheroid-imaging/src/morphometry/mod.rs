@@ -10,7 +10,7 @@ use std::f64::consts::PI;
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
-use spheroid_core::positive;
+use spheroid_core::{ParamError, positive};
 
 use self::{intensity::Intensity, outline::Outline};
 use crate::{ImagingError, PixelSize, Segmentation};
@@ -96,10 +96,11 @@ pub struct Morphometry<U = Pixel> {
     /// Angle from the downward direction to the longer axis, −π/2 to π/2, growing towards the
     /// right; `None` for shapes without a longer axis.
     pub orientation: Option<f64>,
-    /// Share of the convex hull that the mask fills, up to 1.
+    /// Share of the convex hull that the mask fills, above 0 and up to 1.
     pub solidity: f64,
     /// By how much the outline is longer than that of the convex hull: 0 for a convex shape, 0.1
-    /// for one that is 10 % longer. At least 0 for masks that hang together.
+    /// for one that is 10 % longer. At least 0 where pixels hang together by their edges; parts
+    /// that meet in a corner or not at all can fall below.
     pub roughness: f64,
     /// Row and column of the centre of area, u, where `(0, 0)` is the centre of the first pixel.
     pub centroid: (f64, f64),
@@ -129,7 +130,7 @@ pub struct Morphometry<U = Pixel> {
     /// a mask pixel.
     pub radial_profile: [Option<f64>; 10],
     /// Distances of the measures in `texture`, u: 1, 2, 4 and 8 pixels of the plane, or of the
-    /// plane reduced to 1024 pixels along the longer side where it is larger.
+    /// plane reduced to 512 pixels along the longer side where it is larger.
     pub texture_distances: [f64; 4],
     /// Grain at these distances, over the pairs in four directions that lie inside; `None` where
     /// there are none.
@@ -172,8 +173,11 @@ impl Morphometry<Pixel> {
         let Segmentation { mask, scale, .. } = segmentation;
         let scale = *scale;
         let outline = Outline::measure(mask)?;
-        let intensity = Intensity::measure(mask, scale, flat)?;
-        let pairs = texture::measure(mask, scale, flat)?;
+        let (intensity, pairs) = rayon::join(
+            || Intensity::measure(mask, scale, flat),
+            || texture::measure(mask, scale, flat),
+        );
+        let (intensity, pairs) = (intensity?, pairs?);
         let area = outline.area * scale * scale;
         let equivalent_diameter = (4.0 * area / PI).sqrt();
         let [
@@ -274,7 +278,10 @@ fn check(segmentation: &Segmentation, found: (usize, usize)) -> Result<(), Imagi
         columns,
         ..
     } = segmentation;
-    positive("segmentation.scale", *scale)?;
+    const RULE: &str = "at most the longer side of the plane";
+    if positive("segmentation.scale", *scale)? > *rows.max(columns) as f64 {
+        return Err(ParamError::new("segmentation.scale", scale, RULE).into());
+    }
     let shape = |(expected_rows, expected_columns), (rows, columns)| ImagingError::Shape {
         expected_rows,
         expected_columns,
@@ -555,8 +562,8 @@ mod tests {
                 400.0,
                 0.1,
             );
-            let side = if columns > 1024 {
-                columns as f64 / 1024.0
+            let side = if columns > 512 {
+                columns as f64 / 512.0
             } else {
                 1.0
             };
@@ -565,6 +572,40 @@ mod tests {
                 [1.0, 2.0, 4.0, 8.0].map(|d| d * side)
             );
         }
+    }
+
+    #[test]
+    fn a_camera_of_twice_the_pixels_sees_the_same_spheroid() {
+        let mask = Array2::from_shape_fn((64, 64), |(r, c)| {
+            (r as f64 - 30.0).hypot(1.4 * (c as f64 - 33.0)) < 20.0
+        });
+        let mut state = 1_u32;
+        let flat = Array2::from_shape_fn((512, 512), |(r, c)| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let tone = (state >> 24) as f32 / 1024.0;
+            if mask[(r / 8, c / 8)] {
+                0.3 + tone
+            } else {
+                0.8 + tone
+            }
+        });
+        let twice = Array2::from_shape_fn((1024, 1024), |(r, c)| flat[(r / 2, c / 2)]);
+        let once = by_hand(mask.clone(), 8.0, 512, 512);
+        let once = Morphometry::measure(&once, flat.view()).unwrap();
+        let twice = Morphometry::measure(&by_hand(mask, 16.0, 1024, 1024), twice.view()).unwrap();
+        let same = twice
+            .in_micrometres(PixelSize::square(0.5).unwrap())
+            .unwrap();
+        assert_eq!(same.texture, once.texture);
+        assert_eq!(same.texture_distances, once.texture_distances);
+        assert_eq!(same.area, once.area);
+        assert_eq!(same.debris, once.debris);
+        assert_alike(&same.radial_profile, &once.radial_profile, Tolerance::F64);
+        assert_close(
+            &[same.perimeter, same.mean_intensity, same.optical_density],
+            &[once.perimeter, once.mean_intensity, once.optical_density],
+            Tolerance::F64,
+        );
     }
 
     #[test]
@@ -615,6 +656,28 @@ mod tests {
             assert_eq!(texture, Some(expected));
         }
         assert_eq!(found.debris, Some(1.0));
+    }
+
+    #[test]
+    fn no_tone_makes_a_measure_that_is_no_number() {
+        let mask = Array2::from_shape_fn((64, 64), |(r, c)| r.abs_diff(32) + c.abs_diff(32) < 12);
+        for tones in [
+            [f32::MAX, f32::MIN],
+            [f32::MAX; 2],
+            [0.0, -1e-40],
+            [1e30, 3.0],
+        ] {
+            let flat = Array2::from_shape_fn((600, 600), |(r, c)| tones[(r + c) % 2]);
+            let segmentation = by_hand(mask.clone(), 600.0 / 64.0, 600, 600);
+            match Morphometry::measure(&segmentation, flat.view()) {
+                // JSON has no NaN and no infinity, and reads them back as missing.
+                Ok(found) => {
+                    let text = serde_json::to_string(&found).unwrap();
+                    serde_json::from_str::<Morphometry>(&text).unwrap();
+                }
+                Err(error) => assert!(matches!(error, ImagingError::NotFinite { .. }), "{error}"),
+            }
+        }
     }
 
     #[test]
@@ -742,7 +805,7 @@ mod tests {
     #[test]
     fn a_mask_that_was_changed_must_still_fit() {
         let flat = Array2::ones((30, 40));
-        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        for scale in [0.0, -1.0, f64::NAN, f64::INFINITY, 40.5, 1e300] {
             let wrong = by_hand(Array2::from_elem((30, 40), true), scale, 30, 40);
             let error = Morphometry::measure(&wrong, flat.view()).unwrap_err();
             assert!(matches!(error, ImagingError::Param(_)), "{scale}: {error}");

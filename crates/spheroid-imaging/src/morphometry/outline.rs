@@ -424,7 +424,7 @@ mod tests {
         );
     }
 
-    /// The part of random pixels that hangs together with the first.
+    /// The part of random pixels that hangs together by edges with the middle one.
     fn blob(pixels: &[bool], side: usize) -> Array2<bool> {
         let open = |(row, column): (usize, usize)| pixels[row * side + column];
         let mut blob = Array2::default((side, side));
@@ -435,14 +435,12 @@ mod tests {
             }
             if open((row, column)) || (row, column) == (side / 2, side / 2) {
                 blob[(row, column)] = true;
-                for (down, right) in
-                    (-1..2).flat_map(|down| (-1..2).map(move |right| (down, right)))
-                {
-                    queue.push((
-                        row.wrapping_add_signed(down),
-                        column.wrapping_add_signed(right),
-                    ));
-                }
+                queue.extend([
+                    (row.wrapping_sub(1), column),
+                    (row + 1, column),
+                    (row, column.wrapping_sub(1)),
+                    (row, column + 1),
+                ]);
             }
         }
         blob

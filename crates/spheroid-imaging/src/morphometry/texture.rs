@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::mask_index;
 use crate::{ImagingError, Window, resample_area};
 
-/// The longer side of the reduced plane whose grain is measured, in pixels.
-const TEXTURE_SIDE: usize = 1024;
+/// The longer side of the reduced plane whose grain is measured, in pixels: fine enough to tell
+/// cells apart, coarse enough to average the camera's noise away.
+const TEXTURE_SIDE: usize = 512;
 /// Distances of the two pixels of a pair, in pixels of the reduced plane.
 const DISTANCES: [usize; 4] = [1, 2, 4, 8];
 
@@ -36,7 +37,7 @@ pub(super) struct Pairs {
     pub(super) texture: Option<Texture>,
 }
 
-/// Measures `flat`, all finite under `mask`, whose pixels have the side `scale`.
+/// Measures `flat` under `mask`, whose pixels have the side `scale`.
 pub(super) fn measure(
     mask: &Array2<bool>,
     scale: f64,
@@ -54,7 +55,7 @@ pub(super) fn measure(
 /// The part of the reduced plane that holds the mask.
 struct Sample {
     /// Less the first value inside the mask, so that an even spheroid is 0 all over.
-    values: Array2<f32>,
+    values: Array2<f64>,
     inside: Array2<bool>,
 }
 
@@ -82,13 +83,26 @@ impl Sample {
         let (Some((top, height)), Some((left, width))) = (taken_rows, taken_columns) else {
             return Ok(None);
         };
+        // Only what is needed of the plane, so that the rest is not read.
+        let whole = |start: usize, length: usize, limit: usize| {
+            let end = ((start + length) as f64 * side).ceil() as usize;
+            (start as f64 * side) as usize..end.min(limit)
+        };
+        let (plane_rows, plane_columns) = (whole(top, height, rows), whole(left, width, columns));
         let window = Window {
-            top: top as f64 * side,
-            left: left as f64 * side,
+            top: top as f64 * side - plane_rows.start as f64,
+            left: left as f64 * side - plane_columns.start as f64,
             height: height as f64 * side,
             width: width as f64 * side,
         };
-        let mut values = resample_area(flat, window, height, width, 1.0)?;
+        let near = flat.slice(s![plane_rows, plane_columns]);
+        let values = resample_area(near, window, height, width, 1.0)?;
+        // Values at the end of the range overflow in the mean.
+        if let Some(((row, column), &value)) = values.indexed_iter().find(|(_, v)| !v.is_finite()) {
+            let centre = |index: usize| ((index as f64 + 0.5) * side) as usize;
+            let (row, column) = (centre(top + row), centre(left + column));
+            return Err(ImagingError::NotFinite { row, column, value });
+        }
         let inside = Array2::from_shape_fn((height, width), |(row, column)| {
             mask[(mask_rows[top + row], mask_columns[left + column])]
         });
@@ -96,10 +110,10 @@ impl Sample {
             .iter()
             .zip(&inside)
             .find(|&(_, &inside)| inside)
-            .map(|(&value, _)| value);
-        Ok(first.map(|first| {
-            values -= first;
-            Self { values, inside }
+            .map(|(&value, _)| f64::from(value));
+        Ok(first.map(|first| Self {
+            values: values.mapv(|value| f64::from(value) - first),
+            inside,
         }))
     }
 
@@ -128,7 +142,8 @@ impl Sample {
             contrast,
             dissimilarity: sums.difference / pairs,
             // The covariance of the pairs is their variance less half of their contrast.
-            correlation: (variance > 0.0).then(|| 1.0 - 0.5 * contrast / variance),
+            correlation: (variance > 0.0)
+                .then(|| (1.0 - 0.5 * contrast / variance).clamp(-1.0, 1.0)),
         })
     }
 
@@ -151,7 +166,7 @@ impl Sample {
             .and(self.inside.slice(far))
             .for_each(|&a, &b, &a_inside, &b_inside| {
                 if a_inside && b_inside {
-                    sums.add(f64::from(a), f64::from(b));
+                    sums.add(a, b);
                 }
             });
         sums
