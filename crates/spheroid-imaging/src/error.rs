@@ -83,6 +83,17 @@ pub enum ImagingError {
     /// Measurements were asked of a well in which nothing was found.
     #[error("no spheroid to measure: the segmentation is empty")]
     NoSpheroid,
+    /// Lengths were asked of pixels that are wider than high, or higher than wide.
+    #[error(
+        "pixels of {x} × {y} µm are not square: bring the plane to square pixels before it is \
+         segmented"
+    )]
+    NotSquare {
+        /// Distance of neighbouring columns, µm.
+        x: f64,
+        /// Distance of neighbouring rows, µm.
+        y: f64,
+    },
     /// A stack was asked for, but no file was given.
     #[error("a stack needs at least one file")]
     NoFiles,

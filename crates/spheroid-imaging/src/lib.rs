@@ -6,7 +6,7 @@
 //! | How many tones does the sensor really give? | [`effective_depth`], [`Histogram`], [`ToneRetention`] |
 //! | Which plane is in focus? | [`FocusMeasure`], [`sharpest_plane`], [`focus_stack`] |
 //! | What does the lamp do, and what the specimen? | [`flatten`], [`Background`] |
-//! | Where is the spheroid, how large and how round? | [`segment`], [`Morphometry`] |
+//! | Where is the spheroid, how large, round, rough, dark and grainy? | [`segment`], [`Morphometry`] |
 //! | The same picture with fewer pixels? | [`resample_area`] |
 //!
 //! Decoding keeps type and value of every sample; intensities change only in functions whose name
@@ -44,7 +44,7 @@ pub use focus::{FocusMeasure, focus_profile, sharpest_plane};
 pub use focus_stacking::{FocusStacked, focus_stack};
 pub use illumination::{Background, flatten};
 pub use metadata::Axis;
-pub use morphometry::Morphometry;
+pub use morphometry::{Micrometre, Morphometry, Pixel, Texture};
 pub use pixel_size::PixelSize;
 pub use read::{Limits, Region, StackInfo, StackReader, read_stack};
 pub use resample::{Window, resample_area};

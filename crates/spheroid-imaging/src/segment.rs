@@ -34,6 +34,8 @@ const MUCH_DEBRIS: f64 = 0.2;
 /// times as long as wide, is a fibre.
 const FIBRE_LENGTH: f64 = 0.2;
 const FIBRE_RATIO: f64 = 5.0;
+/// Fibres are thinner than this share of the frame's shorter side; the wall of a well is not.
+const FIBRE_WIDTH: f64 = 0.06;
 /// An outline over which the darkness rises this slowly, in equivalent diameters for the whole
 /// contrast, is out of focus.
 const SOFT_EDGE: f64 = 0.2;
@@ -224,20 +226,19 @@ fn background_level(darkness: &Array2<f32>, first: f32) -> f32 {
     median + BACKGROUND_DEVIATIONS * MAD * median_of(&mut values)
 }
 
-/// Mean gradient magnitude over the pixels just inside the outline of `mask`.
+/// Mean rise of the darkness from pixels just outside of `mask` to those just inside.
 fn mean_rise(darkness: &Array2<f32>, mask: &Array2<bool>) -> f64 {
-    let (rows, columns) = mask.dim();
     let (mut sum, mut count) = (0.0, 0.0);
     for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
-        let (up, down) = (row.saturating_sub(1), (row + 1).min(rows - 1));
-        let (left, right) = (column.saturating_sub(1), (column + 1).min(columns - 1));
-        let enclosed =
-            mask[(up, column)] && mask[(down, column)] && mask[(row, left)] && mask[(row, right)];
-        if !enclosed {
-            let gy = 0.5 * f64::from(darkness[(down, column)] - darkness[(up, column)]);
-            let gx = 0.5 * f64::from(darkness[(row, right)] - darkness[(row, left)]);
-            sum += gx.hypot(gy);
-            count += 1.0;
+        for &(down, right) in &EIGHT[..4] {
+            let next = (
+                row.wrapping_add_signed(down),
+                column.wrapping_add_signed(right),
+            );
+            if mask.get(next) == Some(&false) {
+                sum += f64::from(darkness[(row, column)] - darkness[next]);
+                count += 1.0;
+            }
         }
     }
     if count > 0.0 { sum / count } else { 0.0 }
@@ -270,7 +271,9 @@ fn flags(darkness: &Array2<f32>, outline: &Outline, solid: &Array2<bool>) -> Vec
     let shorter = darkness.nrows().min(darkness.ncols()) as f64;
     for part in parts(&others) {
         let (length, width) = extent(&part);
-        let long = length >= FIBRE_LENGTH * shorter && length >= FIBRE_RATIO * width;
+        let long = length >= FIBRE_LENGTH * shorter
+            && length >= FIBRE_RATIO * width
+            && width <= FIBRE_WIDTH * shorter;
         // A rim that is left where the outline was cut is no thing of its own.
         let rim = width < 2.0 && part.iter().all(|&pixel| near(solid, pixel));
         let at_border = part.iter().any(|&pixel| is_border(darkness.dim(), pixel));
