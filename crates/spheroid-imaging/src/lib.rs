@@ -19,6 +19,7 @@
 mod cache;
 mod codec;
 mod depth;
+mod distance;
 mod error;
 mod focus;
 mod focus_stacking;

@@ -3,7 +3,7 @@ use std::{collections::VecDeque, fmt};
 use ndarray::{Array2, ArrayView2, Zip};
 use serde::{Deserialize, Serialize};
 
-use crate::{ImagingError, Threshold, Window, resample_area};
+use crate::{ImagingError, Threshold, Window, distance::squared_distances, resample_area};
 
 /// The longer side of the reduced plane in which the spheroid is sought, in pixels.
 const WORKING_SIDE: usize = 256;
@@ -28,17 +28,21 @@ const MOST_GROWTH: f64 = 1.8;
 const THIN: f64 = 0.12;
 /// A second part of this share of the spheroid's area is an object of its own.
 const SECOND_OBJECT: f64 = 0.25;
+/// Two bodies that touch are told apart where the neck between them is narrower than this share of
+/// the thicker one.
+const NECK: f64 = 0.8;
 /// Specks outside that cover this share of the spheroid's area are much debris.
 const MUCH_DEBRIS: f64 = 0.2;
-/// A dark thing outside that is as long as this share of the frame's shorter side, and this many
-/// times as long as wide, is a fibre.
+/// A thin dark thing outside is a fibre when it is as long as this share of the frame's shorter side
+/// and this many times as long as wide, or leads from the edge of the frame to the spheroid.
 const FIBRE_LENGTH: f64 = 0.2;
 const FIBRE_RATIO: f64 = 5.0;
-/// Fibres are thinner than this share of the frame's shorter side; the wall of a well is not.
-const FIBRE_WIDTH: f64 = 0.06;
+/// Fibres are thinner than this share of the frame's shorter side, and do not lie all within that
+/// distance of one edge of the frame, as the wall of a well does.
+const FIBRE_WIDTH: f64 = 0.08;
 /// An outline over which the darkness rises this slowly, in equivalent diameters for the whole
-/// contrast, is out of focus.
-const SOFT_EDGE: f64 = 0.2;
+/// contrast, is out of focus. Sharp balls take 0.05 to 0.07, and real spheroids 0.01 to 0.04.
+const SOFT_EDGE: f64 = 0.12;
 
 /// Why a mask should be looked at before it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,9 +53,10 @@ pub enum SegmentationFlag {
     EmptyWell,
     /// The mask reaches the edge of the frame: the spheroid may be cut, or this is the well's wall.
     TouchesBorder,
-    /// There is a second object of at least a quarter of the spheroid's area.
+    /// There is a second object of at least a quarter of the spheroid's area, apart from it or grown
+    /// together with it.
     SeveralObjects,
-    /// The outline is so soft that its place is uncertain: darkness takes a fifth of the diameter to
+    /// The outline is so soft that its place is uncertain: darkness takes an eighth of the diameter to
     /// rise.
     OutOfFocus,
     /// A long thin object lies in the well or crosses the spheroid.
@@ -271,13 +276,14 @@ fn flags(darkness: &Array2<f32>, outline: &Outline, solid: &Array2<bool>) -> Vec
     let shorter = darkness.nrows().min(darkness.ncols()) as f64;
     for part in parts(&others) {
         let (length, width) = extent(&part);
-        let long = length >= FIBRE_LENGTH * shorter
-            && length >= FIBRE_RATIO * width
-            && width <= FIBRE_WIDTH * shorter;
+        let thin = width <= FIBRE_WIDTH * shorter
+            && !along_an_edge(darkness.dim(), &part, FIBRE_WIDTH * shorter);
+        let long = length >= FIBRE_LENGTH * shorter && length >= FIBRE_RATIO * width;
+        let at_border = part.iter().any(|&pixel| is_border(darkness.dim(), pixel));
+        let at_spheroid = part.iter().any(|&pixel| near(solid, pixel));
         // A rim that is left where the outline was cut is no thing of its own.
         let rim = width < 2.0 && part.iter().all(|&pixel| near(solid, pixel));
-        let at_border = part.iter().any(|&pixel| is_border(darkness.dim(), pixel));
-        if long && !rim {
+        if thin && !rim && (long || at_border && at_spheroid && length >= 2.0 * width) {
             fibre = true;
         } else if !at_border && !rim {
             if part.len() as f64 >= SECOND_OBJECT * spheroid {
@@ -287,7 +293,7 @@ fn flags(darkness: &Array2<f32>, outline: &Outline, solid: &Array2<bool>) -> Vec
             }
         }
     }
-    if second {
+    if second || is_double(solid) {
         flags.push(SegmentationFlag::SeveralObjects);
     }
     let contrast = mean_under(darkness, solid) - f64::from(outline.level);
@@ -301,6 +307,17 @@ fn flags(darkness: &Array2<f32>, outline: &Outline, solid: &Array2<bool>) -> Vec
         flags.push(SegmentationFlag::Debris);
     }
     flags
+}
+
+/// Whether all of `part` is within `distance` of one of the four edges of the frame.
+fn along_an_edge((rows, columns): (usize, usize), part: &[(usize, usize)], distance: f64) -> bool {
+    let close = |to_edge: &dyn Fn(&(usize, usize)) -> usize| {
+        part.iter().all(|pixel| (to_edge(pixel) as f64) < distance)
+    };
+    close(&|pixel| pixel.0)
+        || close(&|pixel| pixel.1)
+        || close(&|pixel| rows - 1 - pixel.0)
+        || close(&|pixel| columns - 1 - pixel.1)
 }
 
 /// Length and width of the rectangle, along its axes of inertia, of the same second moments.
@@ -333,38 +350,25 @@ fn near(mask: &Array2<bool>, (row, column): (usize, usize)) -> bool {
 /// Pixels of `mask` that are further than `radius` from what lies outside of it; the frame does not
 /// count as outside.
 fn eroded(mask: &Array2<bool>, radius: f64) -> Array2<bool> {
-    !dilated(&!mask, radius)
+    squared_distances(&!mask).mapv(|squared| squared > radius * radius)
 }
 
 /// Pixels that are no further than `radius` from `mask`.
 fn dilated(mask: &Array2<bool>, radius: f64) -> Array2<bool> {
-    let reach = radius.floor() as isize;
-    let mut out = mask.clone();
-    for ((row, column), _) in mask.indexed_iter().filter(|&(_, &inside)| inside) {
-        // The inside adds nothing that its edge does not.
-        if EIGHT[..4].iter().all(|&(down, right)| {
-            let next = (
-                row.wrapping_add_signed(down),
-                column.wrapping_add_signed(right),
-            );
-            mask.get(next) != Some(&false)
-        }) {
-            continue;
-        }
-        for down in -reach..=reach {
-            let across = (radius * radius - (down * down) as f64).sqrt() as isize;
-            for right in -across..=across {
-                let next = (
-                    row.wrapping_add_signed(down),
-                    column.wrapping_add_signed(right),
-                );
-                if let Some(pixel) = out.get_mut(next) {
-                    *pixel = true;
-                }
-            }
-        }
-    }
-    out
+    squared_distances(mask).mapv(|squared| squared <= radius * radius)
+}
+
+/// Whether the mask is two bodies that touch: whether it has two middles, the second of at least a
+/// quarter of the first one's area.
+fn is_double(mask: &Array2<bool>) -> bool {
+    let depth = squared_distances(&!mask);
+    let deepest = depth.iter().copied().fold(0.0, f64::max);
+    let mut middles: Vec<usize> = parts(&depth.mapv(|squared| squared > NECK * NECK * deepest))
+        .iter()
+        .map(Vec::len)
+        .collect();
+    middles.sort_unstable_by(|a, b| b.cmp(a));
+    matches!(middles[..], [first, second, ..] if second as f64 >= SECOND_OBJECT * first as f64)
 }
 
 fn area(mask: &Array2<bool>) -> f64 {
@@ -573,7 +577,7 @@ mod tests {
     fn the_spheroid_is_preferred_to_larger_and_darker_things_at_the_edge() {
         let mut plane = plane(
             (500, 500),
-            &[(250.0, 240.0, 60.0, 0.3), (80.0, 400.0, 30.0, 0.5)],
+            &[(250.0, 240.0, 60.0, 0.3), (80.0, 400.0, 24.0, 0.5)],
         );
         plane.slice_mut(ndarray::s![.., ..40]).fill(0.2);
         let found = segment(plane.view()).unwrap();

@@ -113,7 +113,8 @@ pub(crate) fn inside(seed: u64, well: WellId, look: Appearance, field: Field) ->
     let outline = Outline::draw(&mut Stream::Outline.of_well(seed, well));
     let radii = outline.radii(look);
     let radius = (look.radius * field.side()) as f32;
-    let pixels = (0..field.rows).flat_map(|row| (0..field.columns).map(move |column| (row, column)));
+    let pixels =
+        (0..field.rows).flat_map(|row| (0..field.columns).map(move |column| (row, column)));
     let within = |(row, column): (usize, usize)| {
         let y = row as f32 - field.centre.0 as f32;
         let x = column as f32 - field.centre.1 as f32;

@@ -2,8 +2,8 @@ use std::{f64::consts::LN_10, ops::Range};
 
 use ndarray::{Array2, ArrayView2, s};
 
-use super::{distance::squared_distances, mask_index};
-use crate::ImagingError;
+use super::mask_index;
+use crate::{ImagingError, distance::squared_distances};
 
 /// Number of rings of the radial profile.
 const RINGS: usize = 10;

@@ -1,6 +1,5 @@
 //! Measures of a segmented spheroid, one file a family.
 
-mod distance;
 mod intensity;
 mod outline;
 mod texture;
