@@ -440,7 +440,8 @@ mod tests {
                         description: None,
                     };
                     writer.write(&path, &stack).unwrap();
-                    let reader = StackReader::open(&[path.clone()], &Limits::default()).unwrap();
+                    let reader =
+                        StackReader::open(std::slice::from_ref(&path), &Limits::default()).unwrap();
                     assert_eq!(reader.info().compression, compression);
                     assert!(
                         reader.read().unwrap() == stack,
@@ -513,7 +514,8 @@ mod tests {
             }
             .write(&path, &stack)
             .unwrap();
-            let reader = StackReader::open(&[path.clone()], &Limits::default()).unwrap();
+            let reader =
+                StackReader::open(std::slice::from_ref(&path), &Limits::default()).unwrap();
             assert_eq!(reader.info().description, description);
             let found = reader.read().unwrap();
             assert!(found.white_is_zero());

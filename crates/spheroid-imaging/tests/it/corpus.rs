@@ -127,7 +127,7 @@ fn every_file_is_read_exactly_or_refused_by_name() {
 }
 
 fn open(file: &str) -> StackReader {
-    StackReader::open(&[path(file)], &Limits::default()).unwrap()
+    StackReader::open(&[path(file)], &Limits::default()).expect("a sound file of the corpus")
 }
 
 #[test]

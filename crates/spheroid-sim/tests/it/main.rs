@@ -1,10 +1,11 @@
-//! Rendered plates: what changes, what must not, and what is written.
+//! Rendered plates: what changes, what must not, what is written, and whether spheroids are found.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod appearance;
 mod determinism;
 mod files;
+mod segmentation;
 mod settings;
 
 use ndarray::{Array2, Array3, Axis};

@@ -1,18 +1,18 @@
 //! Segmentation against the outlines that the simulator knows, and of wells that went wrong.
 //!
-//! Printed with `cargo test --release -p spheroid-sim --test segmentation -- --ignored --nocapture`:
-//! the table over 200 wells.
+//! `cargo test --release -p spheroid-sim --test it segmentation -- --nocapture` prints the table.
 
 use ndarray::{Array2, Zip, s};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
+use rayon::prelude::*;
 use spheroid_core::{Day, WellId};
 use spheroid_imaging::{
     Background, FocalStack, ImagingError, Samples, Scale, Segmentation, SegmentationFlag, flatten,
     segment, sharpest_plane,
 };
-use spheroid_sim::{EffectMix, PlateSim, PlateSimConfig};
+use spheroid_sim::{EffectMix, PlateSim, PlateSimConfig, SimWell};
 
 fn plate(seed: u64) -> PlateSim {
     let config = PlateSimConfig {
@@ -59,21 +59,23 @@ struct Score {
     mix: EffectMix,
 }
 
-/// Every `step`th well of the plates of these seeds.
-fn scores(seeds: std::ops::Range<u64>, step: usize) -> Vec<Score> {
-    let mut scores = Vec::new();
-    for seed in seeds {
-        let plate = plate(seed);
-        for well in plate.wells().iter().step_by(step) {
-            let found = segmented(&plane(&plate, well.well)).unwrap();
-            let truth = plate.mask(well.well, last_day(&plate)).unwrap();
-            scores.push(Score {
-                dice: dice(&found, &truth),
-                flagged: !found.flags.is_empty(),
-                mix: plate.truth()[well.treatment].mix,
-            });
-        }
-    }
+/// All wells of the plates of these seeds, the worst first.
+fn scores(seeds: std::ops::Range<u64>) -> Vec<Score> {
+    let mut scores: Vec<Score> = seeds
+        .map(plate)
+        .flat_map(|plate| {
+            let score = |well: &SimWell| {
+                let found = segmented(&plane(&plate, well.well)).unwrap();
+                let truth = plate.mask(well.well, last_day(&plate)).unwrap();
+                Score {
+                    dice: dice(&found, &truth),
+                    flagged: !found.flags.is_empty(),
+                    mix: plate.truth()[well.treatment].mix,
+                }
+            };
+            plate.wells().par_iter().map(score).collect::<Vec<_>>()
+        })
+        .collect();
     scores.sort_by(|a, b| a.dice.total_cmp(&b.dice));
     scores
 }
@@ -84,49 +86,45 @@ fn quantile(scores: &[&Score], share: f64) -> f64 {
 }
 
 #[test]
-fn outlines_agree_with_the_truth() {
-    let scores = scores(100..104, 6);
-    let all: Vec<&Score> = scores.iter().collect();
-    assert_eq!(all.len(), 40);
-    assert!(quantile(&all, 0.5) >= 0.95, "{}", quantile(&all, 0.5));
-    assert!(all[0].dice >= 0.9, "{}", all[0].dice);
-    assert_eq!(all.iter().filter(|score| score.flagged).count(), 0);
-}
-
-#[test]
-#[ignore = "prints a table, 20 seconds"]
-fn table_over_200_wells() {
-    let scores = &scores(100..104, 1)[..];
-    let kinds: [(&str, fn(&EffectMix) -> f64); 4] = [
+fn outlines_of_240_wells_agree_with_the_truth() {
+    let scores = &scores(100..104)[..];
+    assert_eq!(scores.len(), 240);
+    type Amount = fn(&EffectMix) -> f64;
+    let kinds: [(&str, Amount); 4] = [
         ("mostly shrinking", |mix| mix.shrink),
         ("mostly scattering", |mix| mix.scatter),
         ("mostly necrotic", |mix| mix.necrosis),
         ("mostly coarser", |mix| mix.coarsen),
     ];
-    let row = |name: &str, scores: Vec<&Score>| {
-        println!(
-            "| {name} | {} | {:.3} | {:.3} | {:.3} | {} |",
-            scores.len(),
+    let untouched = |mix: &EffectMix| kinds.iter().all(|(_, amount)| amount(mix) == 0.0);
+    let mut groups: Vec<(&str, Vec<&Score>)> = vec![("all", scores.iter().collect())];
+    for (name, amount) in kinds {
+        let most = |mix: &EffectMix| {
+            !untouched(mix) && kinds.iter().all(|(_, other)| amount(mix) >= other(mix))
+        };
+        groups.push((
+            name,
+            scores.iter().filter(|score| most(&score.mix)).collect(),
+        ));
+    }
+    let none = scores.iter().filter(|score| untouched(&score.mix));
+    groups.push(("none", none.collect()));
+
+    println!("| effect | wells | median Dice | 5th percentile | least | flagged |");
+    println!("|---|---|---|---|---|---|");
+    for (name, scores) in groups {
+        let (median, low, least) = (
             quantile(&scores, 0.5),
             quantile(&scores, 0.05),
             scores[0].dice,
-            scores.iter().filter(|score| score.flagged).count(),
         );
-    };
-    println!("| effect | wells | median Dice | 5th percentile | least | flagged |");
-    println!("|---|---|---|---|---|---|");
-    row("all", scores.iter().collect());
-    for (name, amount) in kinds {
-        let most = |mix: &EffectMix| kinds.iter().all(|(_, other)| amount(mix) >= other(mix));
-        let some = scores
-            .iter()
-            .filter(|score| amount(&score.mix) > 0.0 && most(&score.mix));
-        row(name, some.collect());
+        let flagged = scores.iter().filter(|score| score.flagged).count();
+        let wells = scores.len();
+        println!("| {name} | {wells} | {median:.3} | {low:.3} | {least:.3} | {flagged} |");
+        assert!(wells >= 20, "{name}: {wells} wells");
+        assert!(median >= 0.95 && least >= 0.9, "{name}: {median} {least}");
+        assert_eq!(flagged, 0, "{name}");
     }
-    let none = scores
-        .iter()
-        .filter(|score| kinds.iter().all(|(_, kind)| kind(&score.mix) == 0.0));
-    row("none", none.collect());
 }
 
 /// Ten planes of different wells, with their light.
@@ -244,14 +242,7 @@ fn empty_and_broken_wells_are_flagged() {
     for (index, (name, plane, flags)) in wells.into_iter().enumerate() {
         match segmented(&plane) {
             Ok(found) if flags.iter().any(|&flag| found.has(flag)) => {}
-            Ok(found) => {
-                std::fs::write(
-                    format!("/work/scratch/m{index}.png"),
-                    spheroid_imaging::to_png(plane.view(), (0.0, 1.0)).unwrap(),
-                )
-                .unwrap();
-                missed.push((index, name, found.flags))
-            }
+            Ok(found) => missed.push((index, name, found.flags)),
             // The lamp was off.
             Err(error) => assert!(
                 matches!(error, ImagingError::NoBackground { .. }),
