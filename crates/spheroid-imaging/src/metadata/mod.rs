@@ -4,7 +4,7 @@ mod imagej;
 mod ome;
 mod tifffile;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -42,11 +42,19 @@ impl Dialect {
 }
 
 /// Where a page stands among the planes, channels and points in time, each from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(crate) struct Position {
     pub(crate) plane: usize,
     pub(crate) channel: usize,
     pub(crate) frame: usize,
+}
+
+/// Pages that follow one another in the order of the axes, but elsewhere than their numbers say.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Run {
+    pub(crate) pages: Range<u64>,
+    /// Number that the first of them would have in the order of the axes.
+    pub(crate) start: u64,
 }
 
 /// What a description declares.
@@ -58,8 +66,8 @@ pub(crate) struct Description {
     /// Axes and their lengths, the one that runs fastest from page to page first. Pages beyond their
     /// product belong to other images.
     pub(crate) axes: [(Axis, u64); 3],
-    /// Where pages stand that are not in the order of the axes.
-    pub(crate) placed: BTreeMap<u64, Position>,
+    /// Runs of pages that are not in the order of the axes; of those that overlap the last one counts.
+    pub(crate) placed: Vec<Run>,
     pub(crate) pixel_size: Option<PixelSize>,
     /// µm.
     pub(crate) plane_spacing: Option<f64>,
@@ -79,7 +87,7 @@ impl Description {
             dialect,
             pages,
             axes,
-            placed: BTreeMap::new(),
+            placed: Vec::new(),
             pixel_size: None,
             plane_spacing: None,
             heights: BTreeMap::new(),
@@ -88,10 +96,12 @@ impl Description {
 
     /// Where page `page`, counted from 0, stands.
     pub(crate) fn position(&self, page: u64) -> Position {
-        self.placed
-            .get(&page)
-            .copied()
-            .unwrap_or_else(|| self.in_order(page))
+        let run = self
+            .placed
+            .iter()
+            .rev()
+            .find(|run| run.pages.contains(&page));
+        self.in_order(run.map_or(page, |run| run.start + (page - run.pages.start)))
     }
 
     /// Where page `page` stands by the order of the axes.

@@ -1,6 +1,6 @@
 use roxmltree::{Document, Node, ParsingOptions};
 
-use super::{Axis, Description, Dialect, MetadataError, PageContext, Position, length};
+use super::{Axis, Description, Dialect, MetadataError, PageContext, Position, Run, length};
 use crate::PixelSize;
 
 /// No sane description has more elements; a plane of a large plate has a dozen.
@@ -122,23 +122,15 @@ fn place(pixels: &Node<'_, '_>, description: &mut Description) -> Result<(), Met
             start += index * stride;
             stride *= length;
         }
-        let end = start
+        let pages = page.checked_add(count).map(|end| page..end);
+        let within = start
             .checked_add(count)
-            .filter(|&end| end <= description.pages);
-        if end.is_none() || page.checked_add(count).is_none() {
+            .is_some_and(|end| end <= description.pages);
+        let Some(pages) = pages.filter(|_| within) else {
             let what = format!("a TiffData element of {count} planes reaches beyond them");
             return Err(fault(what));
-        }
-        if page == start {
-            continue;
-        }
-        if count > u64::from(MAX_NODES) {
-            return Err(fault(format!("a TiffData element has {count} planes")));
-        }
-        for offset in 0..count {
-            let position = description.in_order(start + offset);
-            description.placed.insert(page + offset, position);
-        }
+        };
+        description.placed.push(Run { pages, start });
     }
     Ok(())
 }

@@ -26,8 +26,8 @@ use source::Source;
 /// What a file may ask for; checked before memory is taken.
 ///
 /// The defaults let through 32 planes of 8192 × 8192 pixels with 16 bits. Beside the samples, a read
-/// takes room for one strip or tile a thread, or for one that is larger than 16 MiB, and for tables
-/// no larger than the files themselves.
+/// takes room for one strip or tile a thread, or for one that is larger than 16 MiB; 16 bytes for each
+/// of at most 2²² strips and tiles; and what it takes to parse a description of up to 16 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
@@ -50,6 +50,10 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Strips and tiles of all pages of a stack: as many as the defaults let through in tiles of
+    /// 64 × 64 pixels.
+    const MAX_CHUNKS: u64 = 1 << 22;
+
     /// No limits: for files that are trusted. Memory that cannot be had is still an error.
     pub const fn none() -> Self {
         Self {
@@ -249,8 +253,8 @@ impl StackReader {
     /// * one of several files holds more than one plane;
     /// * the stack is larger than `limits`.
     pub fn open(files: &[PathBuf], limits: &Limits) -> Result<Self, ImagingError> {
-        let mut pages = 0;
-        let open = |path: &PathBuf| TiffFile::open(path, Source::open(path)?, limits, &mut pages);
+        let mut count = Count::default();
+        let open = |path: &PathBuf| TiffFile::open(path, Source::open(path)?, limits, &mut count);
         let files: Result<Vec<TiffFile>, ImagingError> = files.iter().map(open).collect();
         Self::of(files?, limits)
     }
@@ -264,7 +268,12 @@ impl StackReader {
         bytes: Vec<u8>,
         limits: &Limits,
     ) -> Result<Self, ImagingError> {
-        let file = TiffFile::open(&name.into(), Source::Memory(bytes), limits, &mut 0)?;
+        let file = TiffFile::open(
+            &name.into(),
+            Source::Memory(bytes),
+            limits,
+            &mut Count::default(),
+        )?;
         Self::of(vec![file], limits)
     }
 
@@ -531,6 +540,15 @@ fn extent(planes: &[Plane], index: impl Fn(&Position) -> usize) -> usize {
         .unwrap_or(0)
 }
 
+/// What the files of a stack hold so far.
+#[derive(Default)]
+struct Count {
+    /// Directories, thumbnails included.
+    pages: u64,
+    /// Strips and tiles.
+    chunks: u64,
+}
+
 /// An open file and those of its pages that are planes.
 #[derive(Debug)]
 struct TiffFile {
@@ -551,7 +569,7 @@ impl TiffFile {
         path: &Path,
         source: Source,
         limits: &Limits,
-        count: &mut u64,
+        count: &mut Count,
     ) -> Result<Self, ImagingError> {
         let path = path.to_owned();
         if source.length() == 0 {
@@ -572,15 +590,15 @@ impl TiffFile {
         let mut seen = HashSet::new();
         let mut offset = header.first;
         for number in 1.. {
-            *count += 1;
-            let next = if *count > limits.max_planes {
-                Err(Fault::pages(*count, limits))
+            count.pages += 1;
+            let next = if count.pages > limits.max_planes {
+                Err(Fault::pages(count.pages, limits))
             } else if !seen.insert(offset) {
                 Err(Fault::damaged(
                     "the directories go round in a circle".into(),
                 ))
             } else {
-                file.take_up(&header, offset, number, limits)
+                file.take_up(&header, offset, number, limits, count)
             };
             offset = next.map_err(|fault| fault.in_page(&file.path, number))?;
             if offset == 0 {
@@ -603,6 +621,7 @@ impl TiffFile {
         offset: u64,
         number: usize,
         limits: &Limits,
+        count: &mut Count,
     ) -> Result<u64, Fault> {
         const MAX_DESCRIPTION_BYTES: u64 = 1 << 24;
         let source = &self.source;
@@ -610,7 +629,16 @@ impl TiffFile {
         if let Role::ThumbnailOrMask = Role::of(source, &directory)? {
             return Ok(directory.next);
         }
-        let page = Page::of(source, &directory, header.byte_order, number, limits)?;
+        let most_chunks = Limits::MAX_CHUNKS - count.chunks;
+        let page = Page::of(
+            source,
+            &directory,
+            header.byte_order,
+            number,
+            limits,
+            most_chunks,
+        )?;
+        count.chunks += page.chunks.len() as u64;
         if self.described.is_none() {
             let text = directory.text(source, tag::IMAGE_DESCRIPTION, MAX_DESCRIPTION_BYTES)?;
             let resolution = page::resolution(source, &directory)?;
@@ -640,28 +668,28 @@ impl TiffFile {
             return Ok(());
         };
         let declared = described.pages;
-        let (Dialect::ImageJ | Dialect::Tifffile, Some(bytes)) =
-            (described.dialect, page.contiguous_bytes())
+        let (Dialect::ImageJ | Dialect::Tifffile, Some(first)) =
+            (described.dialect, page.in_one_piece())
         else {
             return Ok(());
         };
+        let bytes = first.stored_bytes();
         let whole = declared
             .checked_mul(bytes)
-            .is_some_and(|bytes| self.source.holds(page.chunks[0].0, bytes));
+            .is_some_and(|bytes| self.source.holds(first.chunks[0].0, bytes));
         if declared < 2 || !whole {
             return Ok(());
         }
         if declared > limits.max_planes {
             return Err(Fault::pages(declared, limits));
         }
-        let planes = (1..declared).map(|plane| page.shifted(plane * bytes));
-        let planes: Option<Vec<Page>> = planes.collect();
-        self.pages.extend(planes.ok_or(Fault::Truncated)?);
+        let planes = (0..declared).map(|plane| first.shifted(plane * bytes));
+        self.pages = planes.collect::<Option<_>>().ok_or(Fault::Truncated)?;
         Ok(())
     }
 
-    /// Holds the number of pages against what the description declares; `total` is that of all
-    /// files of the stack, over which an OME image may spread.
+    /// Holds the number of pages and their places against what the description declares; `total` is
+    /// the number of all files of the stack, over which an OME image may spread.
     fn check_count(&self, total: usize) -> Result<(), ImagingError> {
         let Some(described) = &self.described else {
             return Ok(());
@@ -671,18 +699,27 @@ impl TiffFile {
         let sound = match described.dialect {
             Dialect::ImageJ => declared == found,
             Dialect::Ome => declared == found || declared == total as u64,
-            // A file may hold several series, of which the first is described.
-            Dialect::Tifffile => declared <= found,
+            // Of planes that were appended one by one, each describes itself.
+            Dialect::Tifffile => declared == found || declared == 1,
         };
-        if sound {
-            return Ok(());
+        if !sound {
+            return Err(ImagingError::PlaneCount {
+                path: self.path.clone(),
+                metadata: described.dialect.name(),
+                declared,
+                found: self.pages.len(),
+            });
         }
-        Err(ImagingError::PlaneCount {
-            path: self.path.clone(),
-            metadata: described.dialect.name(),
-            declared,
-            found: self.pages.len(),
-        })
+        let mut seen = HashSet::new();
+        let twice = (0..found).find(|&page| !seen.insert(described.position(page)));
+        if let Some(page) = twice.filter(|_| declared == found) {
+            let what = format!(
+                "its {} description puts two pages in the place of one plane",
+                described.dialect.name()
+            );
+            return Err(Fault::damaged(what).in_page(&self.path, page as usize + 1));
+        }
+        Ok(())
     }
 
     /// Holds all pages against the first page of the stack.

@@ -66,13 +66,15 @@ const TYPES: &str = "export unsigned, signed or floating-point grey of 2 to 32 b
 const CODES: &str = "export it plain or with LZW, Deflate, PackBits or Zstandard compression";
 
 impl Page {
-    /// Interprets the directory of page `number`, counted from 1.
+    /// Interprets the directory of page `number`, counted from 1, which may have `most_chunks` strips or
+    /// tiles.
     pub(crate) fn of(
         source: &Source,
         directory: &Directory,
         byte_order: ByteOrder,
         number: usize,
         limits: &Limits,
+        most_chunks: u64,
     ) -> Result<Self, Fault> {
         let first = |tag| directory.first(source, tag);
         let side = |tag, name: &str| match first(tag)? {
@@ -168,7 +170,7 @@ impl Page {
             tiled: directory.has(tag::TILE_WIDTH) || directory.has(tag::TILE_OFFSETS),
             chunks: Vec::new(),
         };
-        page.find_chunks(source, directory, limits)?;
+        page.find_chunks(source, directory, limits, most_chunks)?;
         Ok(page)
     }
 
@@ -177,6 +179,7 @@ impl Page {
         source: &Source,
         directory: &Directory,
         limits: &Limits,
+        most_chunks: u64,
     ) -> Result<(), Fault> {
         let (offsets, counts) = if self.tiled {
             let side = |tag, name: &str| match directory.first(source, tag)? {
@@ -224,7 +227,11 @@ impl Page {
         ]
         .into_iter()
         .try_fold(1_u64, |product, n| product.checked_mul(n as u64))
-        .ok_or_else(|| Fault::damaged("more strips or tiles than can be counted".into()))?;
+        .filter(|&expected| expected <= most_chunks)
+        .ok_or_else(|| {
+            let most = Limits::MAX_CHUNKS;
+            Fault::damaged(format!("the stack has more than {most} strips and tiles"))
+        })?;
         let table = |tag, name: &str| {
             let values = directory
                 .unsigned(source, tag, expected)?
@@ -253,6 +260,37 @@ impl Page {
         Ok(())
     }
 
+    /// The same page with one strip for all rows, or one a channel where these are apart, if its
+    /// samples are stored plainly and without a gap.
+    pub(crate) fn in_one_piece(&self) -> Option<Self> {
+        if self.compression != Compression::None || self.tiled {
+            return None;
+        }
+        let start = self.chunks.first()?.0;
+        let mut end = start;
+        for (chunk, &(offset, _)) in self.chunks.iter().enumerate() {
+            if offset != end {
+                return None;
+            }
+            end = end.checked_add((self.stored_rows(chunk) * self.chunk_row_bytes()) as u64)?;
+        }
+        let groups = self.channel_groups() as u64;
+        let bytes = (end - start) / groups;
+        Some(Self {
+            chunk_rows: self.rows,
+            chunks: (0..groups)
+                .map(|group| (start + group * bytes, bytes))
+                .collect(),
+            ..self.clone()
+        })
+    }
+
+    /// Bytes of all strips and tiles in the file.
+    pub(crate) fn stored_bytes(&self) -> u64 {
+        let counts = self.chunks.iter().map(|&(_, count)| count);
+        counts.fold(0, u64::saturating_add)
+    }
+
     /// The page whose samples lie `offset` bytes further on: the next plane of a stack that has one
     /// directory for all planes.
     pub(crate) fn shifted(&self, offset: u64) -> Option<Self> {
@@ -261,21 +299,6 @@ impl Page {
             chunks: self.chunks.iter().map(shift).collect::<Option<_>>()?,
             ..self.clone()
         })
-    }
-
-    /// Bytes of the samples, if they are stored plain and without a gap.
-    pub(crate) fn contiguous_bytes(&self) -> Option<u64> {
-        if self.compression != Compression::None || self.tiled {
-            return None;
-        }
-        let mut end = self.chunks.first()?.0;
-        for (chunk, &(offset, _)) in self.chunks.iter().enumerate() {
-            if offset != end {
-                return None;
-            }
-            end = end.checked_add((self.stored_rows(chunk) * self.chunk_row_bytes()) as u64)?;
-        }
-        Some(end - self.chunks.first()?.0)
     }
 
     pub(crate) fn chunks_across(&self) -> usize {
