@@ -50,7 +50,7 @@ pub use pixel_size::PixelSize;
 pub use read::{Limits, Region, StackInfo, StackReader, read_stack};
 pub use resample::{Window, resample_area};
 pub use sample::{Sample, SampleType, Samples};
-pub use segment::{Segmentation, SegmentationFlag, segment};
+pub use segment::{Component, Segmentation, SegmentationFlag, Segmenter, segment};
 pub use stack::{FocalStack, Scale};
 pub use threshold::Threshold;
 pub use thumbnail::to_png;

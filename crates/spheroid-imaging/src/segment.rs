@@ -43,6 +43,8 @@ const FIBRE_WIDTH: f64 = 0.08;
 /// An outline over which the darkness rises this slowly, in equivalent diameters for the whole
 /// contrast, is out of focus. Sharp balls take 0.05 to 0.07, and real spheroids 0.01 to 0.04.
 const SOFT_EDGE: f64 = 0.12;
+/// The same in working pixels, for small spheroids: twice what the smoothing makes of a sharp edge.
+const SOFT_EDGE_PIXELS: f64 = 5.0 * SMOOTHING;
 
 /// Why a mask should be looked at before it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -63,6 +65,18 @@ pub enum SegmentationFlag {
     Fibre,
     /// Dark specks around the spheroid cover a fifth of its area: shed cells or dirt.
     Debris,
+}
+
+impl SegmentationFlag {
+    /// All flags.
+    pub const ALL: [Self; 6] = [
+        Self::EmptyWell,
+        Self::TouchesBorder,
+        Self::SeveralObjects,
+        Self::OutOfFocus,
+        Self::Fibre,
+        Self::Debris,
+    ];
 }
 
 impl fmt::Display for SegmentationFlag {
@@ -101,75 +115,126 @@ impl Segmentation {
     }
 }
 
-/// Finds the spheroid in a plane whose illumination was divided out (see
-/// [`flatten`](crate::flatten)): background about 1, spheroid darker.
-///
-/// On a copy that is reduced to 256 pixels along the longer side and slightly smoothed:
-///
-/// 1. Otsu's threshold divides the darkness `1 − flat` in two. Of the connected dark parts the one
-///    with the greatest area under a central Gaussian weight is the spheroid, so that a large part
-///    in the middle is preferred to debris, and to the wall of the well. The histogram behind the
-///    threshold has the same weight.
-/// 2. A ball lets more and more light through towards its edge, which lies outside of that
-///    threshold. The outline is drawn anew at the level, between the noise of the background and
-///    the first threshold, at which the darkness is steepest along it.
-/// 3. Holes are filled, and what is thinner than an eighth of the diameter is cut off.
-///
-/// A well counts as empty when no part covers 0.05 % of the frame and is darker than the background
-/// by 5 % everywhere and by 10 % on average. There is always an answer, with [`SegmentationFlag`]s
-/// where it is doubtful.
+/// Which of several dark parts is the spheroid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Component {
+    /// The one with the greatest area under a Gaussian about the centre of the frame: a large part in
+    /// the middle is preferred to debris, and to the wall of the well.
+    #[default]
+    Central,
+    /// The one with the greatest area, wherever it lies: for frames that do not show the wall, and in
+    /// which the spheroid may lie anywhere.
+    Largest,
+}
+
+/// Finds the spheroid with a [`Segmenter`] as it is by default.
 ///
 /// # Errors
-/// When the plane is empty or a pixel is not finite.
+/// As [`Segmenter::segment`].
 pub fn segment(flat: ArrayView2<'_, f32>) -> Result<Segmentation, ImagingError> {
-    let (rows, columns) = flat.dim();
-    if flat.is_empty() {
-        return Err(ImagingError::Empty {
-            planes: 1,
+    Segmenter::default().segment(flat)
+}
+
+/// Finds the spheroid in a plane, without training.
+///
+/// # Example
+/// ```
+/// use ndarray::Array2;
+/// use spheroid_imaging::{Component, Segmenter, Threshold};
+///
+/// // A small dark spheroid near the corner of a frame without a wall.
+/// let flat = Array2::from_shape_fn((200, 200), |(row, column)| {
+///     if (row as f32 - 50.0).hypot(column as f32 - 60.0) < 25.0 { 0.4 } else { 1.0 }
+/// });
+/// let segmenter = Segmenter { threshold: Threshold::Triangle, component: Component::Largest };
+/// let found = segmenter.segment(flat.view())?;
+/// assert!(found.flags.is_empty() && found.mask[(50, 60)] && !found.mask[(100, 100)]);
+/// # Ok::<(), spheroid_imaging::ImagingError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Segmenter {
+    /// What divides dark parts from the background at first.
+    pub threshold: Threshold,
+    /// Which dark part is taken.
+    pub component: Component,
+}
+
+impl Segmenter {
+    /// Finds the spheroid in a plane whose illumination was divided out (see
+    /// [`flatten`](crate::flatten)): background about 1, spheroid darker.
+    ///
+    /// On a copy that is reduced to 256 pixels along the longer side and slightly smoothed:
+    ///
+    /// 1. The threshold divides the darkness `1 − flat` in two, and one of the connected dark parts is
+    ///    the spheroid. For the central one the histogram behind the threshold has the central weight,
+    ///    too.
+    /// 2. A ball lets more and more light through towards its edge, which lies outside of that
+    ///    threshold. The outline is drawn anew at the level, between the noise of the background and
+    ///    the first threshold, at which the darkness is steepest along it.
+    /// 3. Holes are filled, and what is thinner than an eighth of the diameter is cut off.
+    ///
+    /// A well counts as empty when no part covers 0.05 % of the frame and is darker than the background
+    /// by 5 % everywhere and by 10 % on average. There is always an answer, with [`SegmentationFlag`]s
+    /// where it is doubtful.
+    ///
+    /// # Errors
+    /// When the plane is empty or a pixel is not finite.
+    pub fn segment(&self, flat: ArrayView2<'_, f32>) -> Result<Segmentation, ImagingError> {
+        let (rows, columns) = flat.dim();
+        if flat.is_empty() {
+            return Err(ImagingError::Empty {
+                planes: 1,
+                rows,
+                columns,
+            });
+        }
+        if let Some(((row, column), &value)) = flat.indexed_iter().find(|(_, v)| !v.is_finite()) {
+            return Err(ImagingError::NotFinite { row, column, value });
+        }
+
+        let scale = (rows.max(columns) as f64 / WORKING_SIDE as f64).max(1.0);
+        let shape = [rows, columns].map(|side| ((side as f64 / scale).round() as usize).max(1));
+        // A whole number of working pixels; what sticks out beyond the frame is background.
+        let window = Window {
+            top: 0.0,
+            left: 0.0,
+            height: shape[0] as f64 * scale,
+            width: shape[1] as f64 * scale,
+        };
+        let mut darkness = resample_area(flat, window, shape[0], shape[1], 1.0)?;
+        darkness.mapv_inplace(|value| 1.0 - value);
+        let darkness = smoothed(&darkness);
+        let segmentation = |mask, flags| Segmentation {
+            mask,
+            scale,
+            flags,
             rows,
             columns,
-        });
-    }
-    if let Some(((row, column), &value)) = flat.indexed_iter().find(|(_, v)| !v.is_finite()) {
-        return Err(ImagingError::NotFinite { row, column, value });
-    }
+        };
 
-    let scale = (rows.max(columns) as f64 / WORKING_SIDE as f64).max(1.0);
-    let shape = [rows, columns].map(|side| ((side as f64 / scale).round() as usize).max(1));
-    // A whole number of working pixels; what sticks out beyond the frame is background.
-    let window = Window {
-        top: 0.0,
-        left: 0.0,
-        height: shape[0] as f64 * scale,
-        width: shape[1] as f64 * scale,
-    };
-    let mut darkness = resample_area(flat, window, shape[0], shape[1], 1.0)?;
-    darkness.mapv_inplace(|value| 1.0 - value);
-    let darkness = smoothed(&darkness);
-    let segmentation = |mask, flags| Segmentation {
-        mask,
-        scale,
-        flags,
-        rows,
-        columns,
-    };
-
-    let weight = central_weight(shape);
-    let weighted = darkness.iter().copied().zip(weight.iter().copied());
-    let first = Threshold::Otsu.weighted(weighted).max(LEAST_CONTRAST);
-    let least_pixels = (LEAST_AREA * darkness.len() as f64).ceil() as usize;
-    let Some(core) = central_part(&darkness.mapv(|d| d > first), &weight, least_pixels)
-        .filter(|core| mean_under(&darkness, core) >= LEAST_MEAN_CONTRAST)
-    else {
-        return Ok(segmentation(
-            Array2::default(shape),
-            vec![SegmentationFlag::EmptyWell],
-        ));
-    };
-    let outline = Outline::steepest(&darkness, &core, first);
-    let solid = without_thin_parts(&outline.mask);
-    let flags = flags(&darkness, &outline, &solid);
-    Ok(segmentation(solid, flags))
+        let weight = match self.component {
+            Component::Central => central_weight(shape),
+            Component::Largest => Array2::ones(shape),
+        };
+        let weighted = darkness.iter().copied().zip(weight.iter().copied());
+        let first = self.threshold.weighted(weighted).max(LEAST_CONTRAST);
+        let least_pixels = (LEAST_AREA * darkness.len() as f64).ceil() as usize;
+        let Some(core) = heaviest_part(&darkness.mapv(|d| d > first), &weight, least_pixels)
+            .filter(|core| mean_under(&darkness, core) >= LEAST_MEAN_CONTRAST)
+        else {
+            return Ok(segmentation(
+                Array2::default(shape),
+                vec![SegmentationFlag::EmptyWell],
+            ));
+        };
+        let outline = Outline::steepest(&darkness, &core, first);
+        let solid = without_thin_parts(&outline.mask);
+        let flags = flags(&darkness, &outline, &solid);
+        Ok(segmentation(solid, flags))
+    }
 }
 
 /// The connected part around the spheroid at one level of darkness, filled.
@@ -297,7 +362,8 @@ fn flags(darkness: &Array2<f32>, outline: &Outline, solid: &Array2<bool>) -> Vec
         flags.push(SegmentationFlag::SeveralObjects);
     }
     let contrast = mean_under(darkness, solid) - f64::from(outline.level);
-    if contrast.max(f64::from(LEAST_CONTRAST)) > SOFT_EDGE * diameter * outline.steepness {
+    let softest = (SOFT_EDGE * diameter).max(SOFT_EDGE_PIXELS);
+    if contrast.max(f64::from(LEAST_CONTRAST)) > softest * outline.steepness {
         flags.push(SegmentationFlag::OutOfFocus);
     }
     if fibre {
@@ -443,7 +509,7 @@ fn central_weight([rows, columns]: [usize; 2]) -> Array2<f64> {
 }
 
 /// The connected part with the greatest weight among those of at least `least_pixels`.
-fn central_part(
+fn heaviest_part(
     mask: &Array2<bool>,
     weights: &Array2<f64>,
     least_pixels: usize,
