@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use spheroid_core::{CoreError, Embeddings, StackKey, StackSource, Warning, atomic};
-use spheroid_imaging::FocalStack;
+use spheroid_imaging::{FocalStack, SegmentationFlag};
 
 use crate::{
     Monitor, PipelineError, Plate,
@@ -54,7 +54,7 @@ struct Entry {
     offset: u64,
     planes: usize,
     morphology: Vec<f32>,
-    empty: bool,
+    flags: Vec<SegmentationFlag>,
     container_bits: u32,
 }
 
@@ -99,7 +99,7 @@ impl Crops {
                 let Prepared {
                     crop,
                     morphology,
-                    empty,
+                    flags,
                 } = prepared;
                 let bytes: Vec<u8> = crop.iter().flat_map(|value| value.to_le_bytes()).collect();
                 let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,7 +112,7 @@ impl Crops {
                     offset: *offset,
                     planes,
                     morphology,
-                    empty,
+                    flags,
                     container_bits,
                 });
                 *offset += bytes.len() as u64;
@@ -241,21 +241,27 @@ impl Crops {
         Ok(Embeddings::new(self.keys().cloned().collect(), values)?)
     }
 
-    /// Names the stacks in which no spheroid was found, and those with fewer than 16 bits.
+    /// Names the stacks in which no spheroid was found or its outline is doubtful, and those with fewer
+    /// than 16 bits.
     pub fn warnings(&self) -> Vec<Warning> {
-        let about = |what, is: fn(&Entry) -> bool| {
+        let about = |what: String, is: &dyn Fn(&Entry) -> bool| {
             let entries = self.index.entries.iter().filter(|entry| is(entry));
             Warning::about(what, entries.map(|entry| entry.key.to_string()).collect())
         };
-        let empty = about(
-            "image without a spheroid that could be found; its middle is used",
-            |e| e.empty,
-        );
+        let doubtful = SegmentationFlag::ALL.into_iter().filter_map(|flag| {
+            let what = match flag {
+                SegmentationFlag::EmptyWell => {
+                    "image without a spheroid that could be found; its middle is used".to_owned()
+                }
+                _ => format!("image whose outline should be looked at ({flag})"),
+            };
+            about(what, &|entry| entry.flags.contains(&flag))
+        });
         let shallow = about(
-            "8-bit image: at most 256 tones are left of what the camera saw",
-            |e| e.container_bits < 16,
+            "8-bit image: at most 256 tones are left of what the camera saw".to_owned(),
+            &|entry| entry.container_bits < 16,
         );
-        empty.into_iter().chain(shallow).collect()
+        doubtful.chain(shallow).collect()
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, path::Path};
 use spheroid_core::{
     Group, ImageTable, PlateFormat, PlateMap, StackEntry, StackKey, StackSource, Warning,
 };
-use spheroid_imaging::{FocalStack, ImagingError, Limits, read_stack};
+use spheroid_imaging::{FocalStack, ImagingError, Limits, StackCache, read_stack};
 
 use crate::PipelineError;
 
@@ -16,6 +16,7 @@ pub struct Plate {
     map: PlateMap,
     format: PlateFormat,
     limits: Limits,
+    cache: Option<StackCache>,
     warnings: Vec<Warning>,
 }
 
@@ -102,8 +103,22 @@ impl Plate {
             map,
             format,
             limits: Limits::default(),
+            cache: None,
             warnings: warnings.into_iter().flatten().collect(),
         })
+    }
+
+    /// The same plate, whose stacks are decoded once into `cache` and loaded from there afterwards.
+    ///
+    /// For what reads whole stacks again and again; the main job reads each once.
+    pub fn with_cache(self, cache: StackCache) -> Self {
+        let cache = Some(cache);
+        Self { cache, ..self }
+    }
+
+    /// The cache that stacks are loaded from.
+    pub fn cache(&self) -> Option<&StackCache> {
+        self.cache.as_ref()
     }
 
     /// The stacks, sorted by plate, well and day.
@@ -140,6 +155,54 @@ impl StackSource for Plate {
     }
 
     fn load(&self, index: usize) -> Result<FocalStack, ImagingError> {
-        read_stack(&self.stacks[index].paths(), &self.limits)
+        let paths = self.stacks[index].paths();
+        match &self.cache {
+            Some(cache) => Ok(cache.read(&paths, &self.limits)?.to_stack()),
+            None => read_stack(&paths, &self.limits),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spheroid_imaging::CacheStatistics;
+    use spheroid_sim::PlateSimConfig;
+
+    use super::*;
+
+    #[test]
+    fn a_cached_plate_is_decoded_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = PlateSimConfig {
+            rows: 32,
+            columns: 32,
+            planes: 2,
+            ..PlateSimConfig::default()
+        };
+        let simulated = config.build().unwrap();
+        simulated.write(folder.path(), |_, _| ()).unwrap();
+        let open = || Plate::open(folder.path(), None, PlateFormat::W96).unwrap();
+        let cache = || StackCache::open(folder.path().join("cache")).unwrap();
+
+        let (plain, cached) = (open(), open().with_cache(cache()));
+        let stacks = plain.len() as u64;
+        for _epoch in 0..3 {
+            for index in 0..plain.len() {
+                assert_eq!(cached.load(index).unwrap(), plain.load(index).unwrap());
+            }
+        }
+        let counted = |hits, misses| CacheStatistics {
+            hits,
+            misses,
+            repaired: 0,
+        };
+        assert_eq!(
+            cached.cache().unwrap().statistics(),
+            counted(2 * stacks, stacks)
+        );
+        // Another process finds what this one decoded.
+        let again = open().with_cache(cache());
+        again.load(0).unwrap();
+        assert_eq!(again.cache().unwrap().statistics(), counted(1, 0));
     }
 }

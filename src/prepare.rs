@@ -62,8 +62,9 @@ pub struct Prepared {
     pub crop: Array3<f32>,
     /// Features named [`MORPHOLOGY`]; zeros when no spheroid was found.
     pub morphology: Array1<f32>,
-    /// Whether the segmentation found no spheroid, so that the crop shows the middle of the frame.
-    pub empty: bool,
+    /// Doubts about the outline. With [`SegmentationFlag::EmptyWell`] the crop shows the middle of the
+    /// frame.
+    pub flags: Vec<SegmentationFlag>,
 }
 
 /// What a laboratory measures by hand (thesis section 1.1): area relative to the frame, circularity,
@@ -81,8 +82,7 @@ impl Preparer {
         let sharpest = sharpest_plane(stack)?;
         let flat = flatten(stack.plane_f32(sharpest, Scale::Container)?.view())?;
         let segmentation = segment(flat.view())?;
-        let empty = segmentation.has(SegmentationFlag::EmptyWell);
-        let (morphology, centre) = if empty {
+        let (morphology, centre) = if segmentation.has(SegmentationFlag::EmptyWell) {
             let middle = ((rows as f64 - 1.0) / 2.0, (columns as f64 - 1.0) / 2.0);
             (Array1::zeros(MORPHOLOGY.len()), middle)
         } else {
@@ -119,7 +119,7 @@ impl Preparer {
         Ok(Prepared {
             crop,
             morphology,
-            empty,
+            flags: segmentation.flags,
         })
     }
 }
@@ -187,7 +187,7 @@ mod tests {
     #[test]
     fn an_empty_well_is_named_and_shows_its_middle() {
         let prepared = prepare(&map(&stack(), |_| 40_000));
-        assert!(prepared.empty);
+        assert_eq!(prepared.flags, [SegmentationFlag::EmptyWell]);
         assert_eq!(prepared.morphology, Array1::<f32>::zeros(3));
         assert!(prepared.crop.iter().all(|value| (value - 1.0).abs() < 1e-3));
     }

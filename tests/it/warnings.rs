@@ -2,9 +2,15 @@
 
 use std::fs;
 
-use spheroid::core::Group;
+use ndarray::Array3;
+use spheroid::{
+    core::Group,
+    imaging::{FocalStack, Limits, Samples, read_stack, write_stack},
+};
 
-use crate::support::{WELLS, copy_of_plate, drop_rows, edit_lines, rank_plate, run, table, wells};
+use crate::support::{
+    WELLS, copy_of_plate, drop_rows, edit_lines, image, rank_plate, run, table, wells,
+};
 
 #[test]
 fn a_well_that_the_plate_map_lacks_is_left_out_with_a_warning() {
@@ -78,4 +84,31 @@ fn a_treatment_with_one_well_is_ranked_without_an_interval() {
     assert!(row[3].parse::<f64>().unwrap().is_finite());
     let report = fs::read_to_string(out.path().join("report.html")).unwrap();
     assert!(report.contains("treatment with a single well"));
+}
+
+#[test]
+fn an_image_in_which_the_outline_is_doubtful_is_named() {
+    let well = wells(Group::DrugScreened)[0];
+    let plate = copy_of_plate();
+    // The spheroid slides out of the frame, and what it leaves behind is background.
+    let path = plate.path().join(image(well, 8));
+    let stack = read_stack(std::slice::from_ref(&path), &Limits::default()).unwrap();
+    let Samples::U16(samples) = stack.into_samples() else {
+        panic!("simulated stacks have 16 bits")
+    };
+    let columns = samples.dim().2;
+    let moved = Array3::from_shape_fn(samples.dim(), |(plane, row, column)| {
+        samples[(plane, row, (column + columns / 2).min(columns - 1))]
+    });
+    write_stack(&path, &FocalStack::new(Samples::U16(moved)).unwrap()).unwrap();
+
+    let out = tempfile::tempdir().unwrap();
+    let run = run(&mut rank_plate(plate.path(), out.path()));
+    run.assert_success();
+    assert_eq!(
+        run.warning("1 × image whose outline"),
+        format!(
+            "1 × image whose outline should be looked at (touches the border): sim {well} day 8"
+        )
+    );
 }
