@@ -271,6 +271,8 @@ mod tests {
         let other_files = r#"<TiffData IFD="0" FirstZ="2"><UUID FileName="a.tif">u</UUID></TiffData>
             <TiffData IFD="0" FirstZ="1"><UUID FileName="b.tif">v</UUID></TiffData>"#;
         assert_eq!(planes(read(sizes, other_files)), [0, 1, 2]);
+        let overlapping = r#"<TiffData IFD="0" PlaneCount="3"/><TiffData IFD="1" FirstZ="0"/>"#;
+        assert_eq!(planes(read(sizes, overlapping)), [0, 0, 2]);
         assert!(error(sizes, r#"<TiffData IFD="0" FirstZ="3"/>"#).contains("beyond"));
         assert!(error(sizes, r#"<TiffData IFD="0" PlaneCount="4"/>"#).contains("4 planes"));
         assert!(error(sizes, r#"<TiffData IFD="x"/>"#).contains("IFD"));
