@@ -59,7 +59,7 @@ fn main() -> ExitCode {
 fn describe(file: &Path, out: &Path) -> Result<Value, Box<dyn Error>> {
     let stack = read_stack(&[file.to_owned()], &Limits::default())?;
     let plane = sharpest_plane(&stack)?;
-    let flat = flatten(stack.plane_f32(plane, Scale::Container)?.view())?;
+    let flat = flatten(stack.plane_f32(plane, Scale::Positive)?.view())?;
     let found = segment(flat.view())?;
     let measures = if found.mask.iter().any(|&inside| inside) {
         let measured = Morphometry::measure(&found, flat.view())?;

@@ -80,7 +80,7 @@ impl Preparer {
         let PrepareConfig { size, field } = self.config;
         let (planes, rows, columns) = stack.dim();
         let sharpest = sharpest_plane(stack)?;
-        let flat = flatten(stack.plane_f32(sharpest, Scale::Container)?.view())?;
+        let flat = flatten(stack.plane_f32(sharpest, Scale::Positive)?.view())?;
         let segmentation = segment(flat.view())?;
         let (morphology, centre) = if segmentation.has(SegmentationFlag::EmptyWell) {
             let middle = ((rows as f64 - 1.0) / 2.0, (columns as f64 - 1.0) / 2.0);
@@ -111,7 +111,7 @@ impl Preparer {
             let cut = if plane == sharpest {
                 resample_area(flat.view(), window, size, size, 1.0)?
             } else {
-                let flat = flatten(stack.plane_f32(plane, Scale::Container)?.view())?;
+                let flat = flatten(stack.plane_f32(plane, Scale::Positive)?.view())?;
                 resample_area(flat.view(), window, size, size, 1.0)?
             };
             out.assign(&cut);
@@ -156,6 +156,11 @@ mod tests {
         FocalStack::new(Samples::U16(samples.mapv(change))).unwrap()
     }
 
+    fn most_apart(a: &Prepared, b: &Prepared) -> f32 {
+        let differences = &a.crop - &b.crop;
+        differences.iter().fold(0.0, |most, d| most.max(d.abs()))
+    }
+
     #[test]
     fn the_background_is_one_and_the_spheroid_is_in_the_middle() {
         let prepared = prepare(&stack());
@@ -178,10 +183,21 @@ mod tests {
     fn a_dimmer_lamp_gives_the_same_crop() {
         let stack = stack();
         let (bright, dim) = (prepare(&stack), prepare(&map(&stack, |value| value / 2)));
-        let most = (&bright.crop - &dim.crop)
-            .iter()
-            .fold(0.0f32, |most, d| most.max(d.abs()));
+        let most = most_apart(&bright, &dim);
         assert!(most < 2e-3, "{most}");
+    }
+
+    #[test]
+    fn signed_samples_count_light_from_zero() {
+        let stack = map(&stack(), |value| value / 2);
+        let Samples::U16(samples) = stack.samples() else {
+            panic!("simulated stacks have 16 bits")
+        };
+        let signed = Samples::I16(samples.mapv(|value| value as i16));
+        let signed = prepare(&FocalStack::new(signed).unwrap());
+        let unsigned = prepare(&stack);
+        let most = most_apart(&signed, &unsigned);
+        assert!(most < 1e-4, "{most}");
     }
 
     #[test]

@@ -14,6 +14,9 @@ pub enum Scale {
     /// The range of the sample type: for `uint16` 0 to 65,535, for `int16` −32,768 to 32,767, for
     /// floating point 0 to 1. The same for all files of one type, so intensities stay comparable.
     Container,
+    /// From 0 to the largest value of the sample type: as `Container`, but for signed samples, in which
+    /// light is counted from 0 up. What is proportional to light stays so.
+    Positive,
     /// From 0 to the largest value that a sensor of this depth can give, as it is stored. For
     /// unsigned samples; measure the depth once, over all images that are to be compared.
     Effective(Depth),
@@ -31,6 +34,7 @@ impl Scale {
     fn linear(self, sample_type: SampleType) -> Result<(f64, f64), ParamError> {
         let (min, max) = match self {
             Self::Container => sample_type.range(),
+            Self::Positive => (0.0, sample_type.range().1),
             Self::Effective(depth) => (0.0, depth.max()),
             Self::Range { min, max } => (min, max),
         };
@@ -307,6 +311,9 @@ mod tests {
         );
         assert_eq!(scaled(Samples::U32(arr3(&[[[0, u32::MAX]]]))), [0.0, 1.0]);
         assert_eq!(scaled(Samples::F64(arr3(&[[[-0.5, 2.0]]]))), [-0.5, 2.0]);
+        let signed = FocalStack::new(Samples::I8(arr3(&[[[-127, 0, 127]]]))).unwrap();
+        let plane = signed.plane_f32(0, Scale::Positive).unwrap();
+        assert_eq!(plane.as_slice().unwrap(), [-1.0, 0.0, 1.0]);
     }
 
     #[test]
