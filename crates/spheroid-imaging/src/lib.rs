@@ -59,3 +59,7 @@ pub use write::{TiffWriter, write_stack};
 
 /// 16-bit floating point, the sample type of [`Samples::F16`].
 pub use half::f16;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -17,7 +17,7 @@ use tiff::{
 
 use crate::{
     Compression, FocalStack, ImagingError, PixelSize, SampleType,
-    codec::{self, CodecError, Predictor},
+    codec::{CodecError, Encoder, Predictor},
     sample::with_samples,
 };
 
@@ -208,20 +208,24 @@ impl TiffWriter {
         row_bytes: usize,
         (predictor, sample_bytes): (Predictor, usize),
     ) -> Result<(Vec<u64>, Vec<u64>), Fault> {
-        let strip = |bytes: &[u8]| {
+        // Words, so that samples of any type are aligned.
+        let scratch = || {
+            let words = vec![0_u64; (strip_rows * row_bytes).div_ceil(size_of::<u64>())];
+            Ok((Encoder::new(self.compression)?, words))
+        };
+        let strip = |scratch: &mut Result<(Encoder, Vec<u64>), CodecError>, bytes: &[u8]| {
+            let (encoder, words) = scratch.as_mut().map_err(|error| error.clone())?;
             if predictor == Predictor::None {
-                return codec::compress(self.compression, bytes);
+                return encoder.encode(bytes);
             }
-            // Words, so that samples of any type are aligned.
-            let mut words = vec![0_u64; bytes.len().div_ceil(size_of::<u64>())];
-            let differences = &mut bytemuck::cast_slice_mut(&mut words)[..bytes.len()];
+            let differences = &mut bytemuck::cast_slice_mut(words)[..bytes.len()];
             differences.copy_from_slice(bytes);
             predictor.apply(differences, row_bytes, sample_bytes);
-            codec::compress(self.compression, differences)
+            encoder.encode(differences)
         };
         let strips: Result<Vec<Vec<u8>>, CodecError> = samples
             .par_chunks(strip_rows * row_bytes)
-            .map(strip)
+            .map_init(scratch, strip)
             .collect();
         let (mut offsets, mut counts) = (Vec::new(), Vec::new());
         for strip in strips? {

@@ -219,10 +219,26 @@ fn copy(output: &mut [u8], start: usize, at: usize, length: usize) {
 }
 
 /// Encodes LZW as TIFF 6.0, section 13, has it, the dictionary being cleared when it is full.
-pub(super) fn encode(bytes: &[u8]) -> Vec<u8> {
+pub(crate) struct Encoder {
+    dictionary: Dictionary,
+}
+
+impl Encoder {
+    pub(super) fn new() -> Self {
+        Self {
+            dictionary: Dictionary::new(),
+        }
+    }
+
+    pub(super) fn encode(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.dictionary.clear();
+        encode(bytes, &mut self.dictionary)
+    }
+}
+
+fn encode(bytes: &[u8], dictionary: &mut Dictionary) -> Vec<u8> {
     /// The last code that an encoder may give away: with one more the width would have to grow to 13.
     const FULL: usize = CODES - 3;
-    let mut dictionary = Dictionary::new();
     let mut out = CodeWriter::new(bytes.len());
     let (mut next, mut width) = (FIRST_FREE, 9);
     out.put(CLEAR, width);
@@ -339,7 +355,7 @@ impl CodeWriter {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use weezl::{BitOrder, encode::Encoder};
+    use weezl::BitOrder;
 
     fn noise(length: usize, tones: u32) -> Vec<u8> {
         let mut state = 7_u32;
@@ -351,7 +367,7 @@ mod tests {
     }
 
     fn new_stream(bytes: &[u8]) -> Vec<u8> {
-        Encoder::with_tiff_size_switch(BitOrder::Msb, 8)
+        weezl::encode::Encoder::with_tiff_size_switch(BitOrder::Msb, 8)
             .encode(bytes)
             .unwrap()
     }
@@ -377,7 +393,9 @@ mod tests {
     fn streams_of_the_old_bit_order_are_decoded() {
         for (length, tones) in [(1, 9), (5000, 1), (70_000, 2), (90_000, 256)] {
             let bytes = noise(length, tones);
-            let stream = Encoder::new(BitOrder::Lsb, 8).encode(&bytes).unwrap();
+            let stream = weezl::encode::Encoder::new(BitOrder::Lsb, 8)
+                .encode(&bytes)
+                .unwrap();
             assert_eq!((stream[0], stream[1] & 1), (0, 1));
             let mut found = vec![0; length];
             assert_eq!(decode(&stream, &mut found), Some(length));
@@ -475,7 +493,7 @@ mod tests {
             for tones in [1, 2, 7, 256] {
                 let bytes = noise(length, tones);
                 assert!(
-                    decoded(&encode(&bytes)) == bytes,
+                    decoded(&Encoder::new().encode(&bytes)) == bytes,
                     "{length} bytes of {tones} tones"
                 );
             }
@@ -490,7 +508,7 @@ mod tests {
             ),
         ) {
             let bytes: Vec<u8> = pieces.iter().flat_map(|(piece, n)| piece.repeat(*n)).collect();
-            let stream = encode(&bytes);
+            let stream = Encoder::new().encode(&bytes);
             prop_assert!(decoded(&stream) == bytes);
             let mut found = vec![0; bytes.len()];
             prop_assert_eq!(decode(&stream, &mut found), Some(bytes.len()));
