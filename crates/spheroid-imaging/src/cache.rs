@@ -224,7 +224,7 @@ impl CachedStack {
     fn check_limits(&self, files: &[PathBuf], limits: &Limits) -> Result<(), ImagingError> {
         let (planes, rows, columns) = self.header.dim;
         for (limit, needed, allowed) in [
-            ("pages", planes as u64, limits.max_planes),
+            ("planes", planes as u64, limits.max_planes),
             (
                 "pixels a plane",
                 rows as u64 * columns as u64,
@@ -248,7 +248,7 @@ impl CachedStack {
 /// A multiple of the alignment of every sample, and of a cache line.
 const HEADER_BYTES: usize = 128;
 const MAGIC: [u8; 8] = *b"SPHCACHE";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Header {

@@ -50,7 +50,7 @@ impl Depth {
 ///
 /// A widening is reported when every value of the stack obeys it and chance would not bring that
 /// about: each distinct value that obeys an `n`-bit widening of a `c`-bit container is `c − n`
-/// bits of evidence, and 12 bits are asked for. Values that obey trivially (0, and all ones for
+/// bits of evidence, and 12 bits are asked for, from three values at least. Values that obey trivially (0, and all ones for
 /// replication and scaling) are no evidence. Of several widenings that fit, the one with the fewest bits is
 /// taken, a shift before a replication before a scaling.
 ///
@@ -74,6 +74,7 @@ impl Depth {
 /// ```
 pub fn effective_depth(stack: &FocalStack) -> Depth {
     const EVIDENCE: usize = 12;
+    const LEAST_WITNESSES: usize = 3;
     let container_bits = stack.container_bits();
     if !matches!(
         stack.sample_type(),
@@ -91,8 +92,9 @@ pub fn effective_depth(stack: &FocalStack) -> Depth {
         .map(|(tone, _)| tone as u32)
         .filter(|&tone| tone > 0)
         .collect();
-    let enough =
-        |bits: u32, witnesses: usize| (container_bits - bits) as usize * witnesses >= EVIDENCE;
+    let enough = |bits: u32, witnesses: usize| {
+        witnesses >= LEAST_WITNESSES && (container_bits - bits) as usize * witnesses >= EVIDENCE
+    };
     let witnesses = tones.iter().filter(|&&tone| tone < all_ones).count();
 
     let used = tones.iter().fold(0, |used, tone| used | tone);
@@ -237,6 +239,9 @@ mod tests {
         assert_eq!(depth_u16([0, 0, 0]), depth(1, Widening::None));
         assert_eq!(depth_u16([0xFFFF]), depth(16, Widening::None));
         assert_eq!(depth_u16([0x1000, 0x0FFE]), depth(13, Widening::None));
+        // A blank frame and a mask.
+        assert_eq!(depth_u16([0x8000; 9]), depth(16, Widening::None));
+        assert_eq!(depth_u16([0, 4096, 0, 4096]), depth(13, Widening::None));
     }
 
     #[test]

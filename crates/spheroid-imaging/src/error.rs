@@ -142,7 +142,7 @@ pub enum ImagingError {
     PlaneCount {
         /// The file.
         path: PathBuf,
-        /// Whose description: "ImageJ", "OME" or "tifffile".
+        /// Whose description: "ImageJ", "MetaMorph", "OME" or "tifffile".
         metadata: &'static str,
         /// Number of planes that the description declares.
         declared: u64,
@@ -189,6 +189,20 @@ pub enum ImagingError {
         found: SampleType,
         /// Sample type of the first plane.
         first: SampleType,
+    },
+    /// A page with another number of grey samples a pixel than the first page of its stack.
+    #[error(
+        "{path}, page {page}: {found} grey samples a pixel, but the first page of the stack has {first}"
+    )]
+    UnlikeSamples {
+        /// The file.
+        path: PathBuf,
+        /// Page, from 1.
+        page: usize,
+        /// Samples of a pixel of the page.
+        found: usize,
+        /// Samples of a pixel of the first page.
+        first: usize,
     },
     /// A page that stores brightness the other way round than the first page of its stack.
     #[error(
@@ -300,7 +314,7 @@ pub enum ImagingError {
     Limits {
         /// The file.
         path: PathBuf,
-        /// What is limited: "pixels a plane", "pages", "bytes" or "bytes a strip or tile".
+        /// What is limited: "pixels a plane", "pages", "planes", "bytes" or "bytes a strip or tile".
         limit: &'static str,
         /// What the file asks for, or the count at which reading stopped.
         needed: u64,

@@ -76,7 +76,7 @@ impl Histogram {
                     .collect()
             }
             _ => {
-                let mut tones: Vec<f64> = samples.iter().map(|sample| sample.to_f64()).collect();
+                let mut tones: Vec<f64> = samples.iter().map(|sample| tone(*sample)).collect();
                 tones.par_sort_unstable_by(f64::total_cmp);
                 let runs = tones.chunk_by(|a, b| a.total_cmp(b).is_eq());
                 runs.map(|run| (run[0], run.len() as u64)).collect()
@@ -84,6 +84,17 @@ impl Histogram {
         };
         let (tones, counts) = counted.into_iter().unzip();
         Self { tones, counts }
+    }
+}
+
+/// The value; of what is no number one and the same, without the sign that would bring it below all
+/// others.
+fn tone<T: Sample>(sample: T) -> f64 {
+    let value = sample.to_f64();
+    if value.is_nan() {
+        f64::NAN.abs()
+    } else {
+        value
     }
 }
 
@@ -200,7 +211,7 @@ impl ToneRetention {
         }
         let values = |stack: &FocalStack| -> Vec<f64> {
             with_samples!(stack.samples(), array => {
-                array.iter().map(|sample| sample.to_f64()).collect()
+                array.iter().map(|sample| tone(*sample)).collect()
             })
         };
         let mut pairs: Vec<(f64, f64)> = values(after).into_iter().zip(values(before)).collect();
@@ -241,6 +252,16 @@ mod tests {
     use super::*;
     use crate::Samples;
     use ndarray::{Array, Array3};
+
+    #[test]
+    fn what_is_no_number_is_one_tone_above_all_others() {
+        let nan = f32::from_bits(0x7FC0_0001);
+        let values = ndarray::arr3(&[[[1.0, nan, -nan, f32::NAN, f32::INFINITY, -2.0]]]);
+        let stack = FocalStack::new(Samples::F32(values)).unwrap();
+        let tones: Vec<(f64, u64)> = Histogram::of_stack(&stack).iter().collect();
+        assert_eq!(tones[..3], [(-2.0, 1), (1.0, 1), (f64::INFINITY, 1)]);
+        assert!(tones[3].0.is_nan() && tones[3].1 == 3 && tones.len() == 4);
+    }
 
     #[test]
     fn one_tone_is_its_own_range() {

@@ -18,6 +18,7 @@ use tiff::{
 use crate::{
     Compression, FocalStack, ImagingError, PixelSize, SampleType,
     codec::{CodecError, Encoder, Predictor},
+    metadata::{self, PageContext, Resolution},
     sample::with_samples,
 };
 
@@ -72,7 +73,8 @@ pub struct TiffWriter {
     /// Compression of the samples; with a predictor where that helps.
     pub compression: Compression,
     /// ImageDescription of the first page. UTF-8, which most programs read, though TIFF asks for
-    /// ASCII.
+    /// ASCII. OME-XML and the texts of ImageJ and tifffile must describe the stack that is written: its
+    /// planes along one axis, and its pixel size where they have one.
     pub description: Option<String>,
 }
 
@@ -85,8 +87,8 @@ impl TiffWriter {
     /// ImageJ read. The same stack gives the same bytes, whatever the number of threads.
     ///
     /// # Errors
-    /// When the file cannot be written, the description contains NUL, or the pixel size is one that
-    /// TIFF cannot hold.
+    /// When the file cannot be written, the description contains NUL or describes another stack, or the
+    /// pixel size is one that TIFF cannot hold.
     pub fn write(&self, path: &Path, stack: &FocalStack) -> Result<(), ImagingError> {
         if self
             .description
@@ -98,6 +100,9 @@ impl TiffWriter {
             );
         }
         let resolution = stack.pixel_size().map(resolution).transpose()?;
+        if let Some(text) = &self.description {
+            check_description(text, stack, resolution)?;
+        }
         let (planes, rows, columns) = stack.dim();
         let bytes = planes as u128
             * rows as u128
@@ -216,12 +221,12 @@ impl TiffWriter {
         let strip = |scratch: &mut Result<(Encoder, Vec<u64>), CodecError>, bytes: &[u8]| {
             let (encoder, words) = scratch.as_mut().map_err(|error| error.clone())?;
             if predictor == Predictor::None {
-                return encoder.encode(bytes);
+                return encoder.encode(bytes, row_bytes);
             }
             let differences = &mut bytemuck::cast_slice_mut(words)[..bytes.len()];
             differences.copy_from_slice(bytes);
             predictor.apply(differences, row_bytes, sample_bytes);
-            encoder.encode(differences)
+            encoder.encode(differences, row_bytes)
         };
         let strips: Result<Vec<Vec<u8>>, CodecError> = samples
             .par_chunks(strip_rows * row_bytes)
@@ -233,6 +238,49 @@ impl TiffWriter {
             counts.push(strip.len() as u64);
         }
         Ok((offsets, counts))
+    }
+}
+
+/// Accepts texts that, read back, describe `stack`, and those that describe none.
+fn check_description(
+    text: &str,
+    stack: &FocalStack,
+    resolution: Option<[(u32, u32); 2]>,
+) -> Result<(), ParamError> {
+    const CENTIMETRE: u64 = 3;
+    let refuse = |got: String, rule| Err(ParamError::new("description", got, rule));
+    let (planes, rows, columns) = stack.dim();
+    let page = PageContext {
+        rows: rows as u64,
+        columns: columns as u64,
+        samples_per_pixel: 1,
+        resolution: resolution.map(|[x, y]| Resolution {
+            x: f64::from(x.0) / f64::from(x.1),
+            y: f64::from(y.0) / f64::from(y.1),
+            unit: CENTIMETRE,
+        }),
+    };
+    let described = match metadata::parse(text, &page) {
+        Ok(Some(described)) => described,
+        Ok(None) => return Ok(()),
+        Err(error) => return refuse(error.to_string(), "one that can be read back"),
+    };
+    let lengths = described.axes.map(|(_, length)| length);
+    let axes = lengths.into_iter().filter(|&length| length > 1).count();
+    if described.pages != planes as u64 || axes > 1 || !described.placed.is_empty() {
+        let got = format!("one of {lengths:?} planes, channels or frames");
+        return refuse(got, "one of the planes of the stack, in their order");
+    }
+    let like = |a: PixelSize, b: PixelSize| {
+        (a.x / b.x - 1.0).abs() < 1e-6 && (a.y / b.y - 1.0).abs() < 1e-6
+    };
+    match (described.pixel_size, stack.pixel_size()) {
+        (None, _) => Ok(()),
+        (Some(said), Some(size)) if like(said, size) => Ok(()),
+        (Some(PixelSize { x, y }), _) => {
+            let got = format!("one of pixels of {x} × {y} µm");
+            refuse(got, "one of the pixel size of the stack")
+        }
     }
 }
 
@@ -527,6 +575,77 @@ mod tests {
             assert!((found.x / size.x - 1.0).abs() < 1e-9, "{found:?} {size:?}");
             assert!((found.y / size.y - 1.0).abs() < 1e-9, "{found:?} {size:?}");
         }
+    }
+
+    #[test]
+    fn a_description_of_another_stack_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("stack.tif");
+        let plain = stacks((3, 5, 7))[2].clone();
+        let calibrated = plain
+            .clone()
+            .with_pixel_size(Some(PixelSize::square(0.65).unwrap()));
+        let ome = |sizes: &str| {
+            format!(
+                r#"<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image><Pixels
+                SizeX="7" SizeY="5" {sizes}/></Image></OME>"#
+            )
+        };
+        let microns = "ImageJ=1.54f\nimages=3\nslices=3\nunit=micron\n".to_owned();
+        let three = ome(r#"SizeZ="3" SizeC="1" SizeT="1""#);
+        let sized =
+            ome(r#"SizeZ="3" SizeC="1" SizeT="1" PhysicalSizeX="0.65" PhysicalSizeY="0.65""#);
+        for (stack, description, sound) in [
+            (
+                &plain,
+                "ImageJ=1.54f\nimages=3\nslices=3\n".to_owned(),
+                true,
+            ),
+            (&plain, microns.clone(), true),
+            // Its pixels would be counted in centimetres.
+            (&calibrated, microns, false),
+            (
+                &plain,
+                "ImageJ=1.54f\nimages=4\nslices=4\n".to_owned(),
+                false,
+            ),
+            (
+                &plain,
+                "ImageJ=1.54f\nimages=3\nslices=2\n".to_owned(),
+                false,
+            ),
+            (&plain, three.clone(), true),
+            (&calibrated, three, true),
+            (&calibrated, sized.clone(), true),
+            (&plain, sized, false),
+            (&plain, ome(r#"SizeZ="1" SizeC="1" SizeT="1""#), false),
+            (&plain, r#"{"shape": [3, 5, 7]}"#.to_owned(), true),
+            (&plain, r#"{"shape": [6, 5, 7]}"#.to_owned(), false),
+            (&plain, "ImageJ and OME are programs".to_owned(), true),
+        ] {
+            let writer = TiffWriter {
+                description: Some(description.clone()),
+                ..TiffWriter::default()
+            };
+            match writer.write(&path, stack) {
+                Ok(()) if sound => {
+                    let found = read_stack(std::slice::from_ref(&path), &Limits::default());
+                    assert_eq!(found.unwrap().samples(), stack.samples(), "{description}");
+                }
+                Err(ImagingError::Param(_)) if !sound => {}
+                result => panic!("{description}: {result:?}"),
+            }
+        }
+        // Six pages of two channels would have to be told apart.
+        let six = stacks((6, 5, 7))[2].clone();
+        let writer = TiffWriter {
+            description: Some("ImageJ=1.54f\nimages=6\nchannels=2\nslices=3\n".to_owned()),
+            ..TiffWriter::default()
+        };
+        assert!(matches!(
+            writer.write(&path, &six),
+            Err(ImagingError::Param(_))
+        ));
     }
 
     #[test]

@@ -82,6 +82,36 @@ fn shared_table(pages: usize, rows: u32) -> Vec<u8> {
     tiff(&table, &vec![entries; pages])
 }
 
+/// Strips of one pixel of 256 samples, in a table of bytes.
+fn many_samples() -> Vec<u8> {
+    const BYTE: u16 = 1;
+    let rows = 1 << 22;
+    let mut entries = page(rows, 1, 8, 1);
+    entries.extend([
+        (273, BYTE, rows, 8),
+        (277, SHORT, 1, 256),
+        (278, LONG, 1, 1),
+    ]);
+    tiff(&vec![8; rows as usize], &[entries])
+}
+
+/// One row of tiles of one column and `tile_rows`, or one tile as wide as the page.
+fn tiled(columns: u32, bits: u32, tile_rows: u32) -> Vec<u8> {
+    let tile_columns = if bits == 8 { 1 } else { columns };
+    let mut entries = page(1, columns, bits, 8);
+    entries.extend([(322, LONG, 1, tile_columns), (323, LONG, 1, tile_rows)]);
+    entries.extend([(324, LONG, 1, 8), (325, LONG, 1, 8)]);
+    tiff(&[0; 16], &[entries])
+}
+
+/// OME-XML with an element of as many attributes as 16 MiB hold.
+fn many_attributes() -> String {
+    let attributes: String = (0..1_500_000).map(|n| format!(" a{n:06}=''")).collect();
+    format!(
+        r#"<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Pixels{attributes}/></OME>"#
+    )
+}
+
 fn described(text: &str) -> Vec<u8> {
     let mut entries = page(3, 2, 8, 1);
     entries.push((270, 2, text.len() as u32, 8));
@@ -154,13 +184,32 @@ fn no_file_takes_more_memory_than_its_limits_and_a_constant() {
             "one table for many pages",
             shared_table(200, 1 << 16),
             false,
-            80 * MIB,
+            40 * MIB,
+        ),
+        ("many samples in many strips", many_samples(), false, MIB),
+        (
+            "tiles far beyond the page",
+            tiled(1 << 22, 8, u32::MAX),
+            false,
+            MIB,
+        ),
+        (
+            "a tile of 2 bits a sample",
+            tiled(1 << 17, 2, 1 << 17),
+            false,
+            MIB,
         ),
         (
             "places of 200 million pages",
             described(&many_places()),
             false,
             MIB,
+        ),
+        (
+            "two million attributes",
+            described(&many_attributes()),
+            false,
+            64 * MIB,
         ),
     ];
     for (what, bytes, read, most) in hostile {

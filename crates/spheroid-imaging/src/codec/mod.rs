@@ -184,11 +184,13 @@ impl Encoder {
         })
     }
 
-    pub(crate) fn encode(&mut self, bytes: &[u8]) -> Result<Vec<u8>, CodecError> {
+    /// Encodes a strip whose rows have `row_bytes`.
+    pub(crate) fn encode(&mut self, bytes: &[u8], row_bytes: usize) -> Result<Vec<u8>, CodecError> {
         match self {
             Self::None => Ok(bytes.to_vec()),
             Self::Lzw(encoder) => Ok(encoder.encode(bytes)),
-            Self::PackBits => Ok(packbits::encode(bytes)),
+            // No run may reach into the next row (TIFF 6.0, section 9).
+            Self::PackBits => Ok(bytes.chunks(row_bytes).flat_map(packbits::encode).collect()),
             Self::Deflate(compressor) => {
                 let mut stored = vec![0; compressor.zlib_compress_bound(bytes.len())];
                 let length = compressor
@@ -222,7 +224,10 @@ mod tests {
     ];
 
     fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
-        Encoder::new(compression).unwrap().encode(bytes).unwrap()
+        Encoder::new(compression)
+            .unwrap()
+            .encode(bytes, 100)
+            .unwrap()
     }
 
     /// Bytes as pictures have them: runs, repeats and noise.

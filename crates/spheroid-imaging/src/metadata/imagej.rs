@@ -3,7 +3,8 @@ use crate::PixelSize;
 
 /// Reads the lines `key=value` that ImageJ and Fiji write.
 ///
-/// Pages run through the channels first, then the slices, then the frames. The tags XResolution and
+/// Pages run through the channels first, then the slices, then the frames, unless `order` says
+/// otherwise. The tags XResolution and
 /// YResolution count pixels in a `unit`, of which `spacing` is the distance of slices.
 pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description>, MetadataError> {
     let value = |key: &str| {
@@ -20,11 +21,24 @@ pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description
             Err(MetadataError::new(Dialect::ImageJ, what))
         }
     };
-    let axes = [
-        (Axis::Channel, number("channels")?),
-        (Axis::Plane, number("slices")?),
-        (Axis::Frame, number("frames")?),
-    ];
+    let order = match value("order").unwrap_or("czt") {
+        "default" => "czt",
+        order => order,
+    };
+    let axis = |letter| match letter {
+        'c' => Ok((Axis::Channel, number("channels")?)),
+        'z' => Ok((Axis::Plane, number("slices")?)),
+        't' => Ok((Axis::Frame, number("frames")?)),
+        _ => Err(MetadataError::new(
+            Dialect::ImageJ,
+            format!("order is {order}"),
+        )),
+    };
+    let axes: Vec<_> = order.chars().map(axis).collect::<Result<_, _>>()?;
+    let axes = <[_; 3]>::try_from(axes)
+        .ok()
+        .filter(|[a, b, c]| a.0 != b.0 && b.0 != c.0 && a.0 != c.0)
+        .ok_or_else(|| MetadataError::new(Dialect::ImageJ, format!("order is {order}")))?;
     let images = number("images")?;
     if images.is_none() && axes.iter().all(|(_, length)| length.is_none()) {
         // One image, and nothing said about it.
@@ -41,7 +55,11 @@ pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description
             .fold(1_u64, |n, &(_, length)| n.saturating_mul(length));
         if product == 1 {
             // A plain stack.
-            axes[1].1 = images;
+            for (axis, length) in &mut axes {
+                if *axis == Axis::Plane {
+                    *length = images;
+                }
+            }
         } else if product != images {
             let what = format!("images is {images}, but the product of its axes {product}");
             return Err(MetadataError::new(Dialect::ImageJ, what));
@@ -101,6 +119,38 @@ mod tests {
             frame: 0,
         };
         assert_eq!(found.position(3), expected);
+    }
+
+    #[test]
+    fn another_order_is_followed() {
+        let sizes = "ImageJ=1.54f\nimages=12\nchannels=2\nslices=3\nframes=2\norder=";
+        for (order, second) in [
+            ("czt", (0, 1, 0)),
+            ("default", (0, 1, 0)),
+            ("ctz", (0, 1, 0)),
+            ("zct", (1, 0, 0)),
+            ("ztc", (1, 0, 0)),
+            ("tcz", (0, 0, 1)),
+            ("tzc", (0, 0, 1)),
+        ] {
+            let found = read(&format!("{sizes}{order}\n"));
+            let Position {
+                plane,
+                channel,
+                frame,
+            } = found.position(1);
+            assert_eq!((plane, channel, frame), second, "{order}");
+            let mut all: Vec<Position> = (0..12).map(|page| found.position(page)).collect();
+            all.sort();
+            all.dedup();
+            assert_eq!(all.len(), 12, "{order}");
+        }
+        for order in ["xyz", "cz", "ccz", "cztt"] {
+            assert!(
+                parse(&format!("{sizes}{order}\n"), &PAGE).is_err(),
+                "{order}"
+            );
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub enum Axis {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Dialect {
     ImageJ,
+    MetaMorph,
     Ome,
     Tifffile,
 }
@@ -35,6 +36,7 @@ impl Dialect {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::ImageJ => "ImageJ",
+            Self::MetaMorph => "MetaMorph",
             Self::Ome => "OME",
             Self::Tifffile => "tifffile",
         }
@@ -119,11 +121,6 @@ impl Description {
         }
         position
     }
-
-    /// Height of page `page` on the microscope's scale, µm.
-    pub(crate) fn height(&self, page: u64) -> Option<f64> {
-        self.heights.get(&self.position(page)).copied()
-    }
 }
 
 /// What a description is about, as the other tags of its page have it.
@@ -187,6 +184,12 @@ pub(crate) fn parse(text: &str, page: &PageContext) -> Result<Option<Description
     } else {
         Ok(None)
     }
+}
+
+/// What the number of entries of MetaMorph's table of planes (UIC2) declares.
+pub(crate) fn of_metamorph(planes: u64) -> Description {
+    let axes = [(Axis::Plane, planes), (Axis::Channel, 1), (Axis::Frame, 1)];
+    Description::of(Dialect::MetaMorph, axes).expect("the product of one length is that length")
 }
 
 /// Micrometres in a unit of length, by its symbol or name.

@@ -1,10 +1,11 @@
-use roxmltree::{Document, Node, ParsingOptions};
+use quick_xml::{
+    XmlVersion,
+    events::{BytesStart, Event},
+    reader::Reader,
+};
 
 use super::{Axis, Description, Dialect, MetadataError, PageContext, Position, Run, length};
 use crate::PixelSize;
-
-/// No sane description has more elements; a plane of a large plate has a dozen.
-const MAX_NODES: u32 = 1 << 22;
 
 /// Reads OME-XML of any schema by the local names of its elements: sizes, order, pixel size, the pages
 /// of the planes (`TiffData`) and their heights (`Plane`). All else is passed over, plates and wells
@@ -14,23 +15,13 @@ const MAX_NODES: u32 = 1 << 22;
 /// Goldberg et al., *The Open Microscopy Environment (OME) Data Model and XML file*, Genome Biology 6
 /// (2005), doi:10.1186/gb-2005-6-5-r47, and the OME-TIFF specification 6.
 pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description>, MetadataError> {
-    let options = ParsingOptions {
-        allow_dtd: false,
-        nodes_limit: MAX_NODES,
-        ..ParsingOptions::default()
-    };
-    let document = Document::parse_with_options(text.trim_end_matches('\0'), options)
-        .map_err(|error| fault(format!("no XML: {error}")))?;
-    let pixels: Vec<Node<'_, '_>> = document
-        .descendants()
-        .filter(|node| is(node, "Pixels"))
-        .collect();
-    match pixels[..] {
+    let elements = Elements::of(text.trim_end_matches('\0'))?;
+    match elements.pixels[..] {
         // The description of all files lies in another file.
         [] => Ok(None),
-        [pixels] => of_pixels(&pixels, page).map(Some),
+        [_] => elements.description(page).map(Some),
         _ => {
-            let images = pixels.len();
+            let images = elements.pixels.len();
             Err(fault(format!(
                 "it describes {images} images, which should be files of their own"
             )))
@@ -38,7 +29,144 @@ pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description
     }
 }
 
-fn of_pixels(pixels: &Node<'_, '_>, page: &PageContext) -> Result<Description, MetadataError> {
+/// What is used of a document, found in one pass over it.
+#[derive(Default)]
+struct Elements<'a> {
+    pixels: Vec<BytesStart<'a>>,
+    /// Children of `Pixels`, each with the file that its `UUID` names.
+    tiff_data: Vec<(BytesStart<'a>, Option<String>)>,
+    /// Children of `Pixels`.
+    planes: Vec<BytesStart<'a>>,
+}
+
+impl<'a> Elements<'a> {
+    fn of(text: &'a str) -> Result<Self, MetadataError> {
+        let no_xml = |what: &dyn std::fmt::Display| fault(format!("no XML: {what}"));
+        let mut reader = Reader::from_str(text);
+        let mut found = Self::default();
+        // Depth of the open elements, and of what `Pixels` holds while it is open.
+        let (mut depth, mut inside) = (0_usize, None);
+        loop {
+            let event = reader.read_event().map_err(|error| no_xml(&error))?;
+            let opens = matches!(event, Event::Start(_));
+            match event {
+                Event::Start(element) | Event::Empty(element) => {
+                    let name = element.local_name().into_inner();
+                    match (name, inside) {
+                        ("Pixels", _) => {
+                            if opens {
+                                inside = Some(depth + 1);
+                            }
+                            found.pixels.push(element);
+                        }
+                        ("TiffData", Some(level)) if level == depth => {
+                            found.tiff_data.push((element, None));
+                        }
+                        ("Plane", Some(level)) if level == depth => found.planes.push(element),
+                        ("UUID", Some(level)) if level + 1 == depth => {
+                            if let Some((_, file)) = found.tiff_data.last_mut() {
+                                *file = attribute(&element, "FileName")?;
+                            }
+                        }
+                        _ => {}
+                    }
+                    depth += usize::from(opens);
+                }
+                Event::End(_) => {
+                    depth -= 1;
+                    if inside.is_some_and(|level| depth < level) {
+                        inside = None;
+                    }
+                }
+                Event::DocType(_) => return Err(no_xml(&"document types are not read")),
+                Event::Eof if depth > 0 => return Err(no_xml(&"it ends before its elements do")),
+                Event::Eof => return Ok(found),
+                _ => {}
+            }
+        }
+    }
+
+    fn description(&self, page: &PageContext) -> Result<Description, MetadataError> {
+        let mut description = of_pixels(&self.pixels[0], page)?;
+        self.place(&mut description)?;
+        self.add_heights(&mut description)?;
+        Ok(description)
+    }
+
+    /// Takes up where `TiffData` elements say that planes are.
+    fn place(&self, description: &mut Description) -> Result<(), MetadataError> {
+        // Pages of other files are not those of this one.
+        let files = || self.tiff_data.iter().map(|(_, file)| file);
+        if files().any(|file| Some(file) != files().next()) {
+            return Ok(());
+        }
+        for (block, _) in &self.tiff_data {
+            let page = number(block, "IFD")?;
+            let default = if page.is_some() { 1 } else { description.pages };
+            let count = number(block, "PlaneCount")?.unwrap_or(default);
+            let page = page.unwrap_or(0);
+            let first = [
+                (Axis::Plane, number(block, "FirstZ")?.unwrap_or(0)),
+                (Axis::Channel, number(block, "FirstC")?.unwrap_or(0)),
+                (Axis::Frame, number(block, "FirstT")?.unwrap_or(0)),
+            ];
+            // The position in the order of the axes, where the block begins.
+            let (mut start, mut stride) = (0_u64, 1_u64);
+            for (axis, length) in description.axes {
+                let index = first[axis as usize].1;
+                if index >= length {
+                    return Err(fault(
+                        "a TiffData element begins beyond the planes".to_owned(),
+                    ));
+                }
+                // Below the number of pages, which was counted.
+                start += index * stride;
+                stride *= length;
+            }
+            let pages = page.checked_add(count).map(|end| page..end);
+            let within = start
+                .checked_add(count)
+                .is_some_and(|end| end <= description.pages);
+            let Some(pages) = pages.filter(|_| within) else {
+                let what = format!("a TiffData element of {count} planes reaches beyond them");
+                return Err(fault(what));
+            };
+            description.placed.push(Run { pages, start });
+        }
+        Ok(())
+    }
+
+    fn add_heights(&self, description: &mut Description) -> Result<(), MetadataError> {
+        for plane in &self.planes {
+            let index = |name| {
+                let index = number(plane, name).ok().flatten();
+                index.and_then(|index| usize::try_from(index).ok())
+            };
+            let position = Position {
+                plane: index("TheZ").unwrap_or(0),
+                channel: index("TheC").unwrap_or(0),
+                frame: index("TheT").unwrap_or(0),
+            };
+            // Files of one plane each say which of all they hold.
+            let position = if description.pages == 1 && self.planes.len() == 1 {
+                Position::default()
+            } else {
+                position
+            };
+            let unit = attribute(plane, "PositionZUnit")?;
+            let height = real(plane, "PositionZ")?
+                .zip(super::micrometres(unit.as_deref().unwrap_or("µm")))
+                .map(|(height, unit)| height * unit);
+            if let Some(height) = height {
+                description.heights.insert(position, height);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sizes, order and calibration.
+fn of_pixels(pixels: &BytesStart<'_>, page: &PageContext) -> Result<Description, MetadataError> {
     let size = |name| match number(pixels, name)? {
         Some(size) if size > 0 => Ok(size),
         size => Err(fault(format!("{name} is {}", size.unwrap_or(0)))),
@@ -54,7 +182,8 @@ fn of_pixels(pixels: &Node<'_, '_>, page: &PageContext) -> Result<Description, M
     // `SizeC` counts the samples of a pixel where these are channels.
     let channels = size("SizeC")?.div_ceil(page.samples_per_pixel.max(1));
     let (planes, frames) = (size("SizeZ")?, size("SizeT")?);
-    let order = pixels.attribute("DimensionOrder").unwrap_or("XYZCT");
+    let order = attribute(pixels, "DimensionOrder")?;
+    let order = order.as_deref().unwrap_or("XYZCT");
     let axes: Option<Vec<(Axis, u64)>> = order
         .strip_prefix("XY")
         .into_iter()
@@ -71,104 +200,34 @@ fn of_pixels(pixels: &Node<'_, '_>, page: &PageContext) -> Result<Description, M
         .filter(|[a, b, c]| a.0 != b.0 && b.0 != c.0 && a.0 != c.0)
         .ok_or_else(|| fault(format!("DimensionOrder is {order}")))?;
     let mut description = Description::of(Dialect::Ome, axes)?;
-    place(pixels, &mut description)?;
-
     let calibrated = |name: &str| {
-        let unit = pixels.attribute(format!("{name}Unit").as_str());
-        length(real(pixels, name)?, unit.unwrap_or("µm"))
+        let unit = attribute(pixels, &format!("{name}Unit"))?;
+        let unit = unit.as_deref().unwrap_or("µm");
+        Ok(real(pixels, name)?.and_then(|value| length(value, unit)))
     };
-    description.pixel_size = calibrated("PhysicalSizeX")
-        .zip(calibrated("PhysicalSizeY"))
+    description.pixel_size = calibrated("PhysicalSizeX")?
+        .zip(calibrated("PhysicalSizeY")?)
         .and_then(|(x, y)| PixelSize::new(x, y).ok());
-    description.plane_spacing = calibrated("PhysicalSizeZ");
-    heights(pixels, &mut description);
+    description.plane_spacing = calibrated("PhysicalSizeZ")?;
     Ok(description)
 }
 
-/// Takes up where `TiffData` elements say that planes are.
-fn place(pixels: &Node<'_, '_>, description: &mut Description) -> Result<(), MetadataError> {
-    let blocks: Vec<Node<'_, '_>> = pixels
-        .children()
-        .filter(|node| is(node, "TiffData"))
-        .collect();
-    let file = |node: &Node<'_, '_>| {
-        let uuid = node.children().find(|node| is(node, "UUID"))?;
-        uuid.attribute("FileName").map(str::to_owned)
-    };
-    // Pages of other files are not those of this one.
-    if blocks.iter().any(|block| file(block) != file(&blocks[0])) {
-        return Ok(());
-    }
-    for block in &blocks {
-        let page = number(block, "IFD")?;
-        let default = if page.is_some() { 1 } else { description.pages };
-        let count = number(block, "PlaneCount")?.unwrap_or(default);
-        let page = page.unwrap_or(0);
-        let first = [
-            (Axis::Plane, number(block, "FirstZ")?.unwrap_or(0)),
-            (Axis::Channel, number(block, "FirstC")?.unwrap_or(0)),
-            (Axis::Frame, number(block, "FirstT")?.unwrap_or(0)),
-        ];
-        // The position in the order of the axes, where the block begins.
-        let (mut start, mut stride) = (0_u64, 1_u64);
-        for (axis, length) in description.axes {
-            let index = first[axis as usize].1;
-            if index >= length {
-                return Err(fault(
-                    "a TiffData element begins beyond the planes".to_owned(),
-                ));
-            }
-            // Below the number of pages, which was counted.
-            start += index * stride;
-            stride *= length;
-        }
-        let pages = page.checked_add(count).map(|end| page..end);
-        let within = start
-            .checked_add(count)
-            .is_some_and(|end| end <= description.pages);
-        let Some(pages) = pages.filter(|_| within) else {
-            let what = format!("a TiffData element of {count} planes reaches beyond them");
-            return Err(fault(what));
-        };
-        description.placed.push(Run { pages, start });
-    }
-    Ok(())
-}
-
-fn heights(pixels: &Node<'_, '_>, description: &mut Description) {
-    let planes: Vec<Node<'_, '_>> = pixels.children().filter(|node| is(node, "Plane")).collect();
-    for plane in &planes {
-        let index = |name| {
-            let index = number(plane, name).ok().flatten();
-            index.and_then(|index| usize::try_from(index).ok())
-        };
-        let position = Position {
-            plane: index("TheZ").unwrap_or(0),
-            channel: index("TheC").unwrap_or(0),
-            frame: index("TheT").unwrap_or(0),
-        };
-        // Files of one plane each say which of all they hold.
-        let position = if description.pages == 1 && planes.len() == 1 {
-            Position::default()
-        } else {
-            position
-        };
-        let unit = plane.attribute("PositionZUnit").unwrap_or("µm");
-        let height = real(plane, "PositionZ")
-            .zip(super::micrometres(unit))
-            .map(|(height, unit)| height * unit);
-        if let Some(height) = height {
-            description.heights.insert(position, height);
+/// The value of an attribute without a prefix, the first of equal ones.
+fn attribute(element: &BytesStart<'_>, name: &str) -> Result<Option<String>, MetadataError> {
+    // Without the check for equal names, whose time grows with the square of their number.
+    for found in element.attributes().with_checks(false) {
+        let found = found.map_err(|error| fault(format!("no XML: {error}")))?;
+        if found.key.into_inner() == name {
+            let value = found.normalized_value(XmlVersion::Implicit1_0);
+            let value = value.map_err(|error| fault(format!("{name}: {error}")))?;
+            return Ok(Some(value.into_owned()));
         }
     }
+    Ok(None)
 }
 
-fn is(node: &Node<'_, '_>, name: &str) -> bool {
-    node.is_element() && node.tag_name().name() == name
-}
-
-fn number(node: &Node<'_, '_>, name: &str) -> Result<Option<u64>, MetadataError> {
-    let Some(text) = node.attribute(name) else {
+fn number(element: &BytesStart<'_>, name: &str) -> Result<Option<u64>, MetadataError> {
+    let Some(text) = attribute(element, name)? else {
         return Ok(None);
     };
     let number = text.trim().parse();
@@ -177,9 +236,10 @@ fn number(node: &Node<'_, '_>, name: &str) -> Result<Option<u64>, MetadataError>
         .map_err(|_| fault(format!("{name} is \"{text}\"")))
 }
 
-fn real(node: &Node<'_, '_>, name: &str) -> Option<f64> {
-    let value: f64 = node.attribute(name)?.trim().parse().ok()?;
-    value.is_finite().then_some(value)
+fn real(element: &BytesStart<'_>, name: &str) -> Result<Option<f64>, MetadataError> {
+    let text = attribute(element, name)?;
+    let value = text.and_then(|text| text.trim().parse().ok());
+    Ok(value.filter(|value: &f64| value.is_finite()))
 }
 
 fn fault(what: String) -> MetadataError {
@@ -202,6 +262,10 @@ mod tests {
 
     fn read(attributes: &str, children: &str) -> Description {
         parse(&xml(attributes, children), &PAGE).unwrap().unwrap()
+    }
+
+    fn height(found: &Description, page: u64) -> Option<f64> {
+        found.heights.get(&found.position(page)).copied()
     }
 
     fn error(attributes: &str, children: &str) -> String {
@@ -292,14 +356,14 @@ mod tests {
         assert_eq!(found.pixel_size, Some(PixelSize { x: 0.65, y: 0.65 }));
         assert_eq!(found.plane_spacing, Some(20.0));
         assert_eq!(
-            [0, 1].map(|page| found.height(page)),
+            [0, 1].map(|page| height(&found, page)),
             [Some(5.0), Some(7.5)]
         );
         let unknown = read(
             &format!(r#"{sizes} PhysicalSizeX="1" PhysicalSizeXUnit="pixel" PhysicalSizeY="1""#),
             "",
         );
-        assert_eq!((unknown.pixel_size, unknown.height(0)), (None, None));
+        assert_eq!((unknown.pixel_size, height(&unknown, 0)), (None, None));
         let zero = read(
             &format!(r#"{sizes} PhysicalSizeX="0" PhysicalSizeY="1""#),
             "",
@@ -311,7 +375,7 @@ mod tests {
     fn a_file_of_one_plane_of_many_tells_its_height() {
         let plane = r#"<Plane TheZ="3" TheC="0" TheT="0" PositionZ="64.97"/>"#;
         let found = read(r#"SizeZ="1" SizeC="1" SizeT="1""#, plane);
-        assert_eq!(found.height(0), Some(64.97));
+        assert_eq!(height(&found, 0), Some(64.97));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description
     let mut rest = pages;
     if axes.chars().count() == shape.len() {
         for (name, &length) in axes.chars().zip(&shape) {
-            if rest == 1 || "YXS".contains(name) {
+            if rest == 1 || length == 1 || "YXS".contains(name) {
                 continue;
             }
             let axis = match name {
@@ -46,14 +46,17 @@ pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description
                 'T' => Axis::Frame,
                 _ => Axis::Plane,
             };
-            if !rest.is_multiple_of(length) {
+            // Axes that both stand for planes must follow one another.
+            let apart = order.contains(&axis) && order[0] != axis;
+            if !rest.is_multiple_of(length) || apart {
                 order.clear();
                 break;
             }
             rest /= length;
             lengths[axis as usize] *= length;
-            order.retain(|&known| known != axis);
-            order.insert(0, axis);
+            if order.first() != Some(&axis) {
+                order.insert(0, axis);
+            }
         }
     }
     if rest != 1 || order.is_empty() {
@@ -98,6 +101,16 @@ mod tests {
             frame: 1,
         };
         assert_eq!(found.position(12 + 4 + 2), position);
+    }
+
+    #[test]
+    fn axes_that_cannot_be_told_apart_are_all_planes() {
+        let json = r#"{"shape": [2, 2, 2, 20, 24], "axes": "ZCQYX"}"#;
+        let found = parse(json, &PAGE).unwrap().unwrap();
+        assert_eq!([0, 3, 7].map(|page| found.position(page).plane), [0, 3, 7]);
+        let json = r#"{"shape": [2, 1, 2, 20, 24], "axes": "ZCQYX"}"#;
+        let found = parse(json, &PAGE).unwrap().unwrap();
+        assert_eq!([0, 1, 3].map(|page| found.position(page).plane), [0, 1, 3]);
     }
 
     #[test]

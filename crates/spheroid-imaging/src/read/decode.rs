@@ -82,8 +82,7 @@ pub(crate) fn decode<T: Sample>(
 
     let large = |job: &Job<'_>| {
         let page = job.page;
-        page.compression != Compression::None
-            && page.chunk_rows * page.chunk_row_bytes() > MAX_PARALLEL_CHUNK_BYTES
+        page.compression != Compression::None && page.chunk_bytes() > MAX_PARALLEL_CHUNK_BYTES
     };
     let first_error = if jobs.iter().any(large) {
         let mut scratch = Scratch::new();
@@ -282,7 +281,9 @@ impl<T: Sample> Band<'_, T> {
         if !source.holds(offset, count) {
             return Err(Fault::Truncated);
         }
-        resize(&mut scratch.stored, count as usize)?;
+        // No compression makes samples so much longer; what lies behind them is not needed.
+        let most = 4 * page.chunk_bytes() as u64 + 4096;
+        resize(&mut scratch.stored, count.min(most) as usize)?;
         source.read_at(offset, &mut scratch.stored)?;
         if page.bits_reversed {
             packed::reverse_bits(&mut scratch.stored);

@@ -63,6 +63,10 @@ pub(crate) mod tag {
     pub(crate) const TILE_OFFSETS: u16 = 324;
     pub(crate) const TILE_BYTE_COUNTS: u16 = 325;
     pub(crate) const EXTRA_SAMPLES: u16 = 338;
+    pub(crate) const IMAGE_DEPTH: u16 = 32_997;
+    pub(crate) const TILE_DEPTH: u16 = 32_998;
+    /// MetaMorph's table of planes, which has as many entries as there are planes.
+    pub(crate) const UIC2: u16 = 33_629;
     pub(crate) const SAMPLE_FORMAT: u16 = 339;
 }
 
@@ -152,6 +156,11 @@ impl Directory {
 
     pub(crate) fn has(&self, tag: u16) -> bool {
         self.entry(tag).is_some()
+    }
+
+    /// How many values `tag` has; 0 where it is missing.
+    pub(crate) fn count(&self, tag: u16) -> u64 {
+        self.entry(tag).map_or(0, |entry| entry.count)
     }
 
     /// The first value of an unsigned `tag`.

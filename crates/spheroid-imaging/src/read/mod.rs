@@ -26,14 +26,15 @@ use source::Source;
 /// What a file may ask for; checked before memory is taken.
 ///
 /// The defaults let through 32 planes of 8192 × 8192 pixels with 16 bits. Beside the samples, a read
-/// takes room for one strip or tile a thread, or for one that is larger than 16 MiB; 16 bytes for each
-/// of at most 2²² strips and tiles; and what it takes to parse a description of up to 16 MiB.
+/// takes room for one strip or tile a thread, or for one that is larger than 16 MiB; about 100 bytes for
+/// each of at most 2²⁰ strips and tiles; and what it takes to parse a description of up to 16 MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
     /// Pixels of one plane; default 2²⁶ (8192 × 8192).
     pub max_pixels_per_plane: u64,
-    /// Planes of a stack and pages of its files, thumbnails included; default 256.
+    /// Planes of all channels and points in time, and pages of the files, thumbnails included; default
+    /// 256.
     pub max_planes: u64,
     /// Bytes of the samples of one stack, and of one strip or tile; default 4 GiB.
     pub max_bytes: u64,
@@ -50,9 +51,9 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Strips and tiles of all pages of a stack: as many as the defaults let through in tiles of
-    /// 64 × 64 pixels.
-    const MAX_CHUNKS: u64 = 1 << 22;
+    /// Strips and tiles of all pages of a stack, once for each sample of a pixel: those of 128 planes of
+    /// 8192 rows in strips of one.
+    const MAX_CHUNKS: u64 = 1 << 20;
 
     /// No limits: for files that are trusted. Memory that cannot be had is still an error.
     pub const fn none() -> Self {
@@ -126,11 +127,11 @@ impl Region {
     }
 
     fn out_rows(&self) -> usize {
-        self.rows.len().div_ceil(self.step)
+        self.rows.len().div_ceil(self.step.max(1))
     }
 
     fn out_columns(&self) -> usize {
-        self.columns.len().div_ceil(self.step)
+        self.columns.len().div_ceil(self.step.max(1))
     }
 
     /// The rows of the region among `rows`.
@@ -168,7 +169,8 @@ fn steps_in(
     step: usize,
 ) -> impl Iterator<Item = usize> + use<> {
     let skipped = part.start.saturating_sub(whole.start).div_ceil(step);
-    (whole.start + skipped * step..part.end.min(whole.end)).step_by(step)
+    let start = whole.start.saturating_add(skipped.saturating_mul(step));
+    (start..part.end.min(whole.end)).step_by(step)
 }
 
 /// Reads the focal stack that `files` hold: either one file whose pages are the planes, or one file
@@ -191,7 +193,7 @@ pub fn read_stack(files: &[PathBuf], limits: &Limits) -> Result<FocalStack, Imag
 /// | pixels | grey; several grey samples a pixel, which become planes; RGB whose three channels are equal in every pixel, which becomes the grey that it shows; black or white is zero |
 /// | storage | strips or tiles, samples of a pixel together or apart, either byte order, either bit order, classic or BigTIFF |
 /// | compression | none, LZW (also of the old bit order), Deflate, PackBits, Zstandard; horizontal and floating-point predictor |
-/// | planes | pages; the planes that ImageJ and tifffile store behind one directory ("truncated"); one file a plane. Pages marked as thumbnail or mask are passed over. |
+/// | planes | pages; the planes that ImageJ, MetaMorph and tifffile store behind one directory ("truncated", STK); one file a plane. Pages marked as thumbnail or mask are passed over. |
 /// | descriptions | OME-XML, ImageJ, tifffile: number and order of the planes, pixel size, spacing and position of the planes |
 ///
 /// Where the files hold several channels or points in time beside several planes, [`select`] picks
@@ -290,6 +292,9 @@ impl StackReader {
             file.check_alike(first)?;
         }
         let planes = find_planes(&files);
+        if planes.len() as u64 > limits.max_planes {
+            return Err(Fault::planes(planes.len() as u64, limits).in_page(&first.path, 1));
+        }
         let page = &first.pages[0];
         let described = first.described.as_ref();
         let mut info = StackInfo {
@@ -361,8 +366,11 @@ impl StackReader {
         if channels > 1 || frames > 1 {
             let of =
                 |plane: &Plane| (plane.position.channel, plane.position.frame) == (channel, frame);
-            let selected = (0..self.planes.len()).filter(|&at| of(&self.planes[at]));
-            self.selected = Some(selected.collect());
+            let selected: Vec<usize> = (0..self.planes.len())
+                .filter(|&at| of(&self.planes[at]))
+                .collect();
+            self.info.planes = selected.len();
+            self.selected = Some(selected);
             self.sort_selected();
         }
         Ok(self)
@@ -492,9 +500,14 @@ impl StackReader {
             } = planes[at].position;
             (plane, channel, frame)
         });
+        // A description of several files does not tell which of its planes this file holds.
+        let several = files.len() > 1;
         let height = |&at: &usize| {
             let Plane { file, page, .. } = planes[at];
-            files[file].described.as_ref()?.height(page as u64)
+            let described = files[file].described.as_ref()?;
+            let place = files[file].position(page);
+            let told = !several || described.pages == 1;
+            described.heights.get(&place).copied().filter(|_| told)
         };
         let heights: Option<Vec<f64>> = selected.iter().map(height).collect();
         info.plane_positions = heights.unwrap_or_default();
@@ -507,23 +520,24 @@ fn find_planes(files: &[TiffFile]) -> Vec<Plane> {
     let several = files.len() > 1;
     for (index, file) in files.iter().enumerate() {
         for (number, page) in file.pages.iter().enumerate() {
-            let samples = if page.rgb { 1 } else { page.channels };
-            for sample in 0..samples {
-                let mut position = Position {
-                    plane: index + number,
-                    channel: 0,
-                    frame: 0,
-                };
-                if samples > 1 {
-                    position.channel = sample;
-                } else if let Some(described) = file.described.as_ref().filter(|_| !several) {
-                    position = described.position(number as u64);
+            let place = if several {
+                Position {
+                    plane: index,
+                    ..Position::default()
                 }
+            } else {
+                file.position(number)
+            };
+            let samples = page.planes();
+            for sample in 0..samples {
                 planes.push(Plane {
                     file: index,
                     page: number,
                     sample: (!page.rgb).then_some(sample),
-                    position,
+                    position: Position {
+                        channel: place.channel * samples + sample,
+                        ..place
+                    },
                 });
             }
         }
@@ -638,7 +652,7 @@ impl TiffFile {
             limits,
             most_chunks,
         )?;
-        count.chunks += page.chunks.len() as u64;
+        count.chunks += (page.chunks.len() * page.chunk_channels()) as u64;
         if self.described.is_none() {
             let text = directory.text(source, tag::IMAGE_DESCRIPTION, MAX_DESCRIPTION_BYTES)?;
             let resolution = page::resolution(source, &directory)?;
@@ -651,6 +665,10 @@ impl TiffFile {
             if let Some(text) = &text {
                 self.described = metadata::parse(text, &context)?;
             }
+            let planes = directory.count(tag::UIC2);
+            if self.described.is_none() && planes > 1 {
+                self.described = Some(metadata::of_metamorph(planes));
+            }
             if self.pages.is_empty() {
                 let described = self.described.as_ref().and_then(|text| text.pixel_size);
                 self.pixel_size = described.or_else(|| resolution?.pixel_size());
@@ -661,14 +679,30 @@ impl TiffFile {
         Ok(directory.next)
     }
 
-    /// Finds the planes that ImageJ and tifffile store one behind the other after those of the only
-    /// directory.
+    /// Where page `index` of the pages that are planes stands by the description; in the order of the
+    /// pages where there is none.
+    fn position(&self, index: usize) -> Position {
+        match &self.described {
+            // OME-XML numbers all directories, thumbnails included.
+            Some(described) if !described.placed.is_empty() => {
+                described.position(self.pages[index].number as u64 - 1)
+            }
+            Some(described) => described.position(index as u64),
+            None => Position {
+                plane: index,
+                ..Position::default()
+            },
+        }
+    }
+
+    /// Finds the planes that ImageJ, MetaMorph and tifffile store one behind the other after those of
+    /// the only directory.
     fn unfold(&mut self, limits: &Limits) -> Result<(), Fault> {
         let (Some(described), [page]) = (&self.described, self.pages.as_slice()) else {
             return Ok(());
         };
         let declared = described.pages;
-        let (Dialect::ImageJ | Dialect::Tifffile, Some(first)) =
+        let (Dialect::ImageJ | Dialect::MetaMorph | Dialect::Tifffile, Some(first)) =
             (described.dialect, page.in_one_piece())
         else {
             return Ok(());
@@ -697,7 +731,7 @@ impl TiffFile {
         let found = self.pages.len() as u64;
         let declared = described.pages;
         let sound = match described.dialect {
-            Dialect::ImageJ => declared == found,
+            Dialect::ImageJ | Dialect::MetaMorph => declared == found,
             Dialect::Ome => declared == found || declared == total as u64,
             // Of planes that were appended one by one, each describes itself.
             Dialect::Tifffile => declared == found || declared == 1,
@@ -711,13 +745,13 @@ impl TiffFile {
             });
         }
         let mut seen = HashSet::new();
-        let twice = (0..found).find(|&page| !seen.insert(described.position(page)));
+        let twice = (0..self.pages.len()).find(|&page| !seen.insert(self.position(page)));
         if let Some(page) = twice.filter(|_| declared == found) {
             let what = format!(
                 "its {} description puts two pages in the place of one plane",
                 described.dialect.name()
             );
-            return Err(Fault::damaged(what).in_page(&self.path, page as usize + 1));
+            return Err(Fault::damaged(what).in_page(&self.path, self.pages[page].number));
         }
         Ok(())
     }
@@ -740,6 +774,15 @@ impl TiffFile {
             if page.sample_type != first.sample_type {
                 let (found, first) = (page.sample_type, first.sample_type);
                 return Err(ImagingError::UnlikeType {
+                    path,
+                    page: number,
+                    found,
+                    first,
+                });
+            }
+            if page.planes() != first.planes() {
+                let (found, first) = (page.planes(), first.planes());
+                return Err(ImagingError::UnlikeSamples {
                     path,
                     page: number,
                     found,
@@ -792,6 +835,14 @@ impl Fault {
     fn pages(needed: u64, limits: &Limits) -> Self {
         Self::Limit {
             limit: "pages",
+            needed,
+            allowed: limits.max_planes,
+        }
+    }
+
+    fn planes(needed: u64, limits: &Limits) -> Self {
+        Self::Limit {
+            limit: "planes",
             needed,
             allowed: limits.max_planes,
         }

@@ -94,6 +94,15 @@ impl Page {
             });
         }
 
+        for (tag, name) in [
+            (tag::IMAGE_DEPTH, "ImageDepth"),
+            (tag::TILE_DEPTH, "TileDepth"),
+        ] {
+            if let Some(depth) = first(tag)?.filter(|&depth| depth > 1) {
+                let what = format!("a page of {depth} planes ({name}) is");
+                return Err(Fault::unsupported(what, "export one page a plane"));
+            }
+        }
         let code = first(tag::COMPRESSION)?.unwrap_or(1);
         let compression = Compression::from_tag(code).ok_or_else(|| {
             let name = match code {
@@ -124,10 +133,13 @@ impl Page {
         );
         let predictor = match Predictor::from_tag(code) {
             // Without compression the tag has no meaning, as libtiff and others have it.
-            _ if matches!(compression, Compression::None | Compression::PackBits) => {
-                Predictor::None
-            }
+            _ if compression == Compression::None => Predictor::None,
             Some(Predictor::None) => Predictor::None,
+            // libtiff passes over the tag, tifffile does not.
+            Some(_) if compression == Compression::PackBits => {
+                let what = "a predictor with PackBits compression is".to_owned();
+                return Err(Fault::unsupported(what, "export it without predictor"));
+            }
             Some(Predictor::Horizontal) if !packed => Predictor::Horizontal,
             Some(Predictor::FloatingPoint) if floating => Predictor::FloatingPoint,
             Some(_) => {
@@ -208,10 +220,16 @@ impl Page {
             self.chunk_rows = rows;
             (tag::STRIP_OFFSETS, tag::STRIP_BYTE_COUNTS)
         };
-        let chunk_bytes = self
-            .packed_row_bytes(self.chunk_columns)
-            .and_then(|bytes| bytes.checked_mul(self.chunk_rows))
-            .filter(|&bytes| isize::try_from(bytes).is_ok());
+        let sample_bytes = self.sample_type.bits() as usize / 8;
+        let chunk_bytes = [
+            self.chunk_rows,
+            self.chunk_columns,
+            self.chunk_channels(),
+            sample_bytes,
+        ]
+        .into_iter()
+        .try_fold(1_usize, |product, n| product.checked_mul(n))
+        .filter(|&bytes| isize::try_from(bytes).is_ok());
         if chunk_bytes.is_none_or(|bytes| bytes as u64 > limits.max_bytes.max(1 << 16)) {
             return Err(Fault::Limit {
                 limit: "bytes a strip or tile",
@@ -220,18 +238,27 @@ impl Page {
             });
         }
 
-        let expected = [
-            self.chunks_down(),
-            self.chunks_across(),
-            self.channel_groups(),
-        ]
-        .into_iter()
-        .try_fold(1_u64, |product, n| product.checked_mul(n as u64))
-        .filter(|&expected| expected <= most_chunks)
-        .ok_or_else(|| {
+        let product = |sides: &[usize]| {
+            let sides = sides.iter().map(|&n| n as u64);
+            sides.fold(1_u64, u64::saturating_mul)
+        };
+        let (down, across) = (self.chunks_down(), self.chunks_across());
+        let expected = product(&[down, across, self.channel_groups()]);
+        // Every sample of a pixel counts: what is kept of a strip grows with them.
+        if product(&[down, across, self.channels]) > most_chunks {
             let most = Limits::MAX_CHUNKS;
-            Fault::damaged(format!("the stack has more than {most} strips and tiles"))
-        })?;
+            return Err(Fault::damaged(format!(
+                "the stack has more than {most} strips and tiles"
+            )));
+        }
+        // Tiles reach beyond the page, but not so far that decoding them takes no end.
+        let covered = product(&[down, self.chunk_rows, across, self.chunk_columns]);
+        let pixels = product(&[self.rows, self.columns]);
+        if covered > pixels.saturating_mul(4).saturating_add(1 << 24) {
+            return Err(Fault::damaged(format!(
+                "its tiles cover {covered} pixels, and the page has {pixels}"
+            )));
+        }
         let table = |tag, name: &str| {
             let values = directory
                 .unsigned(source, tag, expected)?
@@ -301,6 +328,11 @@ impl Page {
         })
     }
 
+    /// Number of planes that the page becomes: one for a grey picture in RGB, else one a sample.
+    pub(crate) fn planes(&self) -> usize {
+        if self.rgb { 1 } else { self.channels }
+    }
+
     pub(crate) fn chunks_across(&self) -> usize {
         self.columns.div_ceil(self.chunk_columns)
     }
@@ -328,6 +360,12 @@ impl Page {
     pub(crate) fn chunk_row_bytes(&self) -> usize {
         self.packed_row_bytes(self.chunk_columns)
             .expect("checked when the page was read")
+    }
+
+    /// Bytes of the samples of a chunk in memory.
+    pub(crate) fn chunk_bytes(&self) -> usize {
+        let samples = self.chunk_rows * self.chunk_columns * self.chunk_channels();
+        samples * (self.sample_type.bits() as usize / 8)
     }
 
     fn packed_row_bytes(&self, columns: usize) -> Option<usize> {

@@ -182,6 +182,28 @@ fn every_second_pixel_is_twice_as_large() {
 }
 
 #[test]
+fn a_step_beyond_the_frame_takes_the_first_pixel() {
+    for files in Corpus::load().good_files() {
+        let reader = StackReader::open(&files, &Limits::default()).unwrap();
+        let region = Region {
+            rows: 1..reader.info().rows,
+            step: usize::MAX,
+            ..all(&reader)
+        };
+        let found = reader.read_region(&region).unwrap();
+        let whole = reader.read().unwrap();
+        assert_eq!(found.dim(), (whole.planes(), 1, 1));
+        let first = Region {
+            rows: 1..2,
+            columns: 0..1,
+            step: 1,
+            ..region
+        };
+        assert!(found.samples() == &cut(&whole, &first), "{files:?}");
+    }
+}
+
+#[test]
 fn what_is_no_part_of_the_stack_is_refused() {
     let files = [fixture_path(
         env!("CARGO_MANIFEST_DIR"),
