@@ -44,12 +44,13 @@ fn main() -> ExitCode {
     support::run(|| compare(&Arguments::parse()))
 }
 
-const COLUMNS: [&str; 5] = [
+const COLUMNS: [&str; 6] = [
     "default",
     "embedding",
     "untrained",
     "untrained embedding",
-    "morphology baseline",
+    "morphology",
+    "morphology by hand",
 ];
 
 fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
@@ -88,7 +89,7 @@ fn cells(taus: &[f64]) -> String {
     cells.collect::<Vec<_>>().join("  ")
 }
 
-fn one_seed(arguments: &Arguments, seed: u64) -> Result<[f64; 5], Box<dyn Error>> {
+fn one_seed(arguments: &Arguments, seed: u64) -> Result<[f64; 6], Box<dyn Error>> {
     let folder = arguments.out.join(format!("seed-{seed}"));
     let sim = PlateSimConfig {
         seed,
@@ -124,8 +125,8 @@ fn one_seed(arguments: &Arguments, seed: u64) -> Result<[f64; 5], Box<dyn Error>
         let ranked = rank_features(learned, &morphology, map, &config)?;
         Ok(kendall_tau(&treatment_scores(&ranked), &truth)?)
     };
-    let alone = |learned| -> Result<f64, Box<dyn Error>> {
-        let ranked = rank(&[("learned", learned)], map, &config)?;
+    let alone = |features| -> Result<f64, Box<dyn Error>> {
+        let ranked = rank(&[("features", features)], map, &config)?;
         Ok(kendall_tau(&treatment_scores(&ranked), &truth)?)
     };
     let baseline = morphology_baseline(&morphology, map, &config)?;
@@ -134,6 +135,7 @@ fn one_seed(arguments: &Arguments, seed: u64) -> Result<[f64; 5], Box<dyn Error>
         alone(&trained)?,
         joined(&untrained)?,
         alone(&untrained)?,
+        alone(&morphology)?,
         kendall_tau(&baseline, &truth)?,
     ])
 }

@@ -172,7 +172,8 @@ impl Crops {
             .map(|entry| 4 * entry.planes as u64 * size * size)
             .sum();
         let found = pixels.metadata().map_err(io(&path, "read"))?.len();
-        (found == needed)
+        let measures = |entry: &Entry| entry.morphology.len() == MORPHOLOGY.len();
+        (found == needed && index.entries.iter().all(measures))
             .then(|| Self::new(index, pixels, path))
             .transpose()
     }
@@ -229,7 +230,7 @@ impl Crops {
         )
     }
 
-    /// Area, circularity and darkness of every stack: the plain baseline.
+    /// What was measured of the spheroid of every stack: features named [`MORPHOLOGY`].
     ///
     /// # Errors
     /// When a measurement is not finite.

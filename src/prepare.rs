@@ -1,6 +1,6 @@
 //! From a focal stack to what the encoder sees, and to what a ruler would measure.
 
-use ndarray::{Array1, Array3, Axis, array};
+use ndarray::{Array1, Array3, Axis};
 use serde::{Deserialize, Serialize};
 use spheroid_core::{at_least, positive};
 use spheroid_imaging::{
@@ -67,9 +67,56 @@ pub struct Prepared {
     pub flags: Vec<SegmentationFlag>,
 }
 
-/// What a laboratory measures by hand (thesis section 1.1): area relative to the frame, circularity,
-/// and darkness, which is 1 − mean intensity relative to the background.
-pub const MORPHOLOGY: [&str; 3] = ["area", "circularity", "darkness"];
+/// What is measured of the spheroid in the sharpest plane; see [`Morphometry`].
+///
+/// The first [`BY_HAND`] are what a laboratory compares by hand (thesis section 1.1): area relative to
+/// the frame, circularity, and darkness, which is 1 − mean intensity relative to the background. Grain is
+/// the logarithm of the texture's contrast at each of its distances. What has no meaning on a spheroid
+/// (grain and core of a few pixels) is as if there was none of it.
+pub const MORPHOLOGY: [&str; 14] = [
+    "area",
+    "circularity",
+    "darkness",
+    "optical_density",
+    "interquartile_range",
+    "core_darkness",
+    "roughness",
+    "solidity",
+    "eccentricity",
+    "debris",
+    "grain_1",
+    "grain_2",
+    "grain_4",
+    "grain_8",
+];
+
+/// Number of the features in [`MORPHOLOGY`] that a laboratory compares by hand.
+pub const BY_HAND: usize = 3;
+
+fn morphology(measured: &Morphometry, pixels: usize) -> [f32; MORPHOLOGY.len()] {
+    const NO_GRAIN: f64 = 1e-9;
+    let grain = measured.texture.map(|texture| {
+        let contrast = texture.map_or(0.0, |texture| texture.contrast);
+        contrast.max(NO_GRAIN).ln()
+    });
+    [
+        measured.area / pixels as f64,
+        measured.circularity,
+        1.0 - measured.mean_intensity,
+        measured.optical_density,
+        measured.intensity_p75 - measured.intensity_p25,
+        measured.core_darkness.unwrap_or(0.0),
+        measured.roughness,
+        measured.solidity,
+        measured.eccentricity,
+        measured.debris.unwrap_or(0.0),
+        grain[0],
+        grain[1],
+        grain[2],
+        grain[3],
+    ]
+    .map(|feature| feature as f32)
+}
 
 impl Preparer {
     /// Prepares one stack.
@@ -87,15 +134,8 @@ impl Preparer {
             (Array1::zeros(MORPHOLOGY.len()), middle)
         } else {
             let measured = Morphometry::measure(&segmentation, flat.view())?;
-            let features = [
-                measured.area / (rows * columns) as f64,
-                measured.circularity,
-                1.0 - measured.mean_intensity,
-            ];
-            (
-                array![features[0] as f32, features[1] as f32, features[2] as f32],
-                measured.centroid,
-            )
+            let features = morphology(&measured, rows * columns);
+            (Array1::from(features.to_vec()), measured.centroid)
         };
 
         let side = field * rows.min(columns) as f64;
@@ -204,7 +244,7 @@ mod tests {
     fn an_empty_well_is_named_and_shows_its_middle() {
         let prepared = prepare(&map(&stack(), |_| 40_000));
         assert_eq!(prepared.flags, [SegmentationFlag::EmptyWell]);
-        assert_eq!(prepared.morphology, Array1::<f32>::zeros(3));
+        assert_eq!(prepared.morphology, Array1::<f32>::zeros(MORPHOLOGY.len()));
         assert!(prepared.crop.iter().all(|value| (value - 1.0).abs() < 1e-3));
     }
 

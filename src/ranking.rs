@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate};
+use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
 use spheroid_core::{Day, Discrepancy, Embeddings, Group, PlateMap, PlateWell, StackKey, Warning};
 use spheroid_rank::{
@@ -15,7 +15,7 @@ use spheroid_temporal::{
     out_of_fold, skill,
 };
 
-use crate::{PipelineError, Plate};
+use crate::{PipelineError, Plate, prepare::BY_HAND};
 
 /// Settings of [`rank`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -223,7 +223,8 @@ pub fn check(plate: &Plate, config: &RankConfig) -> Result<(), PipelineError> {
         .map(drop)
 }
 
-/// The plain baseline: area, circularity and intensity, as a laboratory compares them by hand.
+/// The plain baseline: area, circularity and darkness, as a laboratory compares them by hand, which are
+/// the first [`BY_HAND`] features of `morphology`.
 ///
 /// Their changes from the drug day to the last day are z-scored on untreated wells; the score of a
 /// well is the Euclidean length of its z-scores, of a treatment the median over its wells.
@@ -243,7 +244,10 @@ pub fn morphology_baseline(
         untreated,
         ..
     } = layout.plan(map, config.drug_day)?;
-    let series = layout.trajectories(morphology, &wells, &[from, to])?;
+    let by_hand = BY_HAND.min(morphology.values().ncols());
+    let by_hand = morphology.values().slice(s![.., ..by_hand]).to_owned();
+    let by_hand = Embeddings::new(morphology.keys().to_vec(), by_hand)?;
+    let series = layout.trajectories(&by_hand, &wells, &[from, to])?;
     let predicted = out_of_fold(&MeanChange, &series, &untreated, Folds::LeaveOneOut)?;
     let reference = Reference::of_rows(&untreated, predicted.view(), series.target())?;
     let metric = by_name("standardized_l2")?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
-use spheroid::{core::Group, sim::read_truth};
+use spheroid::{core::Group, prepare::MORPHOLOGY, sim::read_truth};
 
 use crate::support::{
     RESULTS, STACKS, WELLS, assert_same_file, copy_folder, copy_of_plate, example, files_of,
@@ -93,7 +93,10 @@ fn a_treatment_scores_the_median_of_its_wells() {
 
 #[test]
 fn tables_of_features_have_a_row_for_every_stack() {
-    for (name, features) in [("embeddings.csv", 256), ("morphology.csv", 3)] {
+    for (name, features) in [
+        ("embeddings.csv", 256),
+        ("morphology.csv", MORPHOLOGY.len()),
+    ] {
         let (header, rows) = table(&finished().out.join(name));
         let metadata = ["plate", "Well", "day", "treatment", "group"];
         assert_eq!(header[..5], metadata.map(|name| format!("Metadata_{name}")));
