@@ -16,7 +16,7 @@ use spheroid::{
     embed::embed,
     job::{kendall_tau, rank_features, treatment_scores},
     pretrain::{Model, PretrainConfig},
-    ranking::{RankConfig, morphology_baseline, rank},
+    ranking::{FeatureSet, RankConfig, morphology_baseline, rank},
     sim::PlateSimConfig,
 };
 
@@ -126,7 +126,7 @@ fn one_seed(arguments: &Arguments, seed: u64) -> Result<[f64; 6], Box<dyn Error>
         Ok(kendall_tau(&treatment_scores(&ranked), &truth)?)
     };
     let alone = |features| -> Result<f64, Box<dyn Error>> {
-        let ranked = rank(&[("features", features)], map, &config)?;
+        let ranked = rank(&[FeatureSet::new("features", features)], map, &config)?;
         Ok(kendall_tau(&treatment_scores(&ranked), &truth)?)
     };
     let baseline = morphology_baseline(&morphology, map, &config)?;

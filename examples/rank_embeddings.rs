@@ -1,7 +1,9 @@
 //! Ranks treatments by tables of features, learned here or elsewhere.
 //!
 //! `cargo run --release --example rank_embeddings -- --plate-map plate_map.csv --out ranking.csv
-//! embeddings.csv morphology.csv`
+//! --weights 1,2 embeddings.csv morphology.csv`
+//!
+//! With these weights the ranking is that of the main job.
 //!
 //! The last line says where the ranking is.
 
@@ -12,7 +14,7 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 use clap::Parser;
 use spheroid::{
     core::{Embeddings, PlateFormat, PlateMap},
-    ranking::{RankConfig, rank},
+    ranking::{FeatureSet, RankConfig, rank},
 };
 
 /// Ranks treatments by features of untreated and treated wells over days.
@@ -21,6 +23,9 @@ struct Arguments {
     /// Tables with plate, well and day in `Metadata_` columns; several are scored apart and joined.
     #[arg(required = true)]
     tables: Vec<PathBuf>,
+    /// How much each table counts beside the others; 1 unless given.
+    #[arg(long, value_delimiter = ',')]
+    weights: Vec<f64>,
     /// plate_map.csv, or wellmap's TOML.
     #[arg(long)]
     plate_map: PathBuf,
@@ -58,9 +63,21 @@ fn rank_embeddings(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .iter()
         .map(|table| Embeddings::read_csv(table))
         .collect::<Result<Vec<_>, _>>()?;
-    let features: Vec<(&str, &Embeddings)> =
-        names.iter().map(String::as_str).zip(&tables).collect();
-    let ranked = rank(&features, &map, &config)?;
+    let weights = match arguments.weights.len() {
+        0 => vec![1.0; tables.len()],
+        n if n == tables.len() => arguments.weights.clone(),
+        n => return Err(format!("{n} weights for {} tables", tables.len()).into()),
+    };
+    let sets: Vec<FeatureSet<'_>> = names
+        .iter()
+        .zip(&tables)
+        .zip(weights)
+        .map(|((name, table), weight)| FeatureSet {
+            weight,
+            ..FeatureSet::new(name, table)
+        })
+        .collect();
+    let ranked = rank(&sets, &map, &config)?;
     for warning in &ranked.warnings {
         eprintln!("warning: {warning}");
     }

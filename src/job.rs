@@ -15,7 +15,7 @@ use crate::{
     crops::Crops,
     embed::embed,
     pretrain::{Model, PretrainConfig},
-    ranking::{RankConfig, Ranked, check, morphology_baseline, rank},
+    ranking::{FeatureSet, RankConfig, Ranked, check, morphology_baseline, rank},
     results,
 };
 
@@ -92,6 +92,9 @@ pub fn treatment_scores(ranked: &Ranked) -> BTreeMap<String, f64> {
         .collect()
 }
 
+/// How much the scores by morphology count, where those by the learned features count 1.
+pub const MORPHOLOGY_WEIGHT: f64 = 2.0;
+
 /// Ranks the learned features and morphology together: the scores that the main job reports.
 ///
 /// # Errors
@@ -102,11 +105,14 @@ pub fn rank_features(
     map: &PlateMap,
     config: &RankConfig,
 ) -> Result<Ranked, PipelineError> {
-    rank(
-        &[("learned", learned), ("morphology", morphology)],
-        map,
-        config,
-    )
+    let sets = [
+        FeatureSet::new("learned", learned),
+        FeatureSet {
+            weight: MORPHOLOGY_WEIGHT,
+            ..FeatureSet::new("morphology", morphology)
+        },
+    ];
+    rank(&sets, map, config)
 }
 
 /// Prepares, trains, embeds, predicts, scores, ranks and reports into the folder `out`.
@@ -151,7 +157,11 @@ pub fn run(
     let mut ranked = rank_features(&learned, &morphology, plate.map(), rank_config)?;
     let agreement = truth
         .map(|truth| {
-            let alone = rank(&[("learned", &learned)], plate.map(), rank_config)?;
+            let alone = rank(
+                &[FeatureSet::new("learned", &learned)],
+                plate.map(),
+                rank_config,
+            )?;
             Ok::<_, PipelineError>(Agreement::new(truth, &ranked, &alone, &baseline)?)
         })
         .transpose()?;

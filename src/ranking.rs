@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
 use serde::{Deserialize, Serialize};
-use spheroid_core::{Day, Discrepancy, Embeddings, Group, PlateMap, PlateWell, StackKey, Warning};
+use spheroid_core::{
+    Day, Discrepancy, Embeddings, Group, PlateMap, PlateWell, StackKey, Warning, positive,
+};
 use spheroid_rank::{
     RankError, Ranking, RankingConfig, WellScore,
     discrepancy::{Reference, by_name, score_out_of_fold},
@@ -58,31 +60,58 @@ pub struct Ranked {
     pub warnings: Vec<Warning>,
 }
 
+/// Features of stacks that are scored by themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct FeatureSet<'a> {
+    /// Name in the list of skills.
+    pub name: &'a str,
+    /// The features, of the same stacks in every set.
+    pub embeddings: &'a Embeddings,
+    /// How much the scores of this set count beside those of the others; above 0.
+    pub weight: f64,
+}
+
+impl<'a> FeatureSet<'a> {
+    /// A set that counts 1.
+    pub fn new(name: &'a str, embeddings: &'a Embeddings) -> Self {
+        Self {
+            name,
+            embeddings,
+            weight: 1.0,
+        }
+    }
+}
+
 /// Scores every well by how far it ends up from where an untreated one would, and ranks treatments.
 ///
-/// For each set of `features` (a name and an embedding of the same stacks) a ridge regression learns
+/// For each set of features a ridge regression learns
 /// from untreated wells how the embedding moves from the drug day to the last day. The discrepancy of
 /// a well is measured against what untreated wells do: their out-of-fold residuals at the last day and
 /// their changes between consecutive days. Untreated wells are predicted and scored out of fold. With
-/// several sets the score is the geometric mean of their discrepancies, each in units of the median
-/// untreated well.
+/// several sets the score is the weighted geometric mean of their discrepancies, each in units of the
+/// median untreated well.
 ///
 /// Days between the drug day and the last one are used of untreated wells alone: those of a treated
 /// well already show the effect.
 ///
 /// # Errors
 /// When there is no day before and after the drug, fewer than 4 untreated wells have images of both,
-/// the metric is unknown, or the embeddings do not fit each other.
+/// the metric is unknown, a weight is not above 0, or the embeddings do not fit each other.
 pub fn rank(
-    features: &[(&str, &Embeddings)],
+    features: &[FeatureSet<'_>],
     map: &PlateMap,
     config: &RankConfig,
 ) -> Result<Ranked, PipelineError> {
     let metric = by_name(&config.metric)?;
     let scored = features
         .iter()
-        .map(|(name, embeddings)| score(name, embeddings, map, config.drug_day, &*metric))
-        .collect::<Result<Vec<_>, _>>()?;
+        .map(|set| {
+            let weight = positive("weight", set.weight)?;
+            let mut scored = score(set, map, config.drug_day, &*metric)?;
+            scored.log_scores *= weight;
+            Ok(scored)
+        })
+        .collect::<Result<Vec<_>, PipelineError>>()?;
     let mut scored = scored.into_iter();
     let Some(first) = scored.next() else {
         return Err(RankError::NoWells.into());
@@ -106,7 +135,7 @@ pub fn rank(
         log_scores += &other.log_scores;
         skills.extend(other.skills);
     }
-    log_scores /= features.len() as f64;
+    log_scores /= features.iter().map(|set| set.weight).sum::<f64>();
 
     let wells: Vec<WellScore> = wells
         .into_iter()
@@ -141,12 +170,14 @@ struct Scored {
 }
 
 fn score(
-    name: &str,
-    embeddings: &Embeddings,
+    set: &FeatureSet<'_>,
     map: &PlateMap,
     drug_day: Day,
     metric: &dyn Discrepancy<Error = RankError>,
 ) -> Result<Scored, PipelineError> {
+    let FeatureSet {
+        name, embeddings, ..
+    } = *set;
     let layout = Layout::new(embeddings.keys().iter(), map);
     let Plan {
         from,
@@ -453,6 +484,10 @@ mod tests {
         (Embeddings::new(keys, values).unwrap(), map)
     }
 
+    fn set(embeddings: &Embeddings) -> FeatureSet<'_> {
+        FeatureSet::new("features", embeddings)
+    }
+
     fn order(ranked: &Ranked) -> Vec<&str> {
         ranked
             .ranking
@@ -470,7 +505,7 @@ mod tests {
                 metric: metric.into(),
                 ..RankConfig::default()
             };
-            let ranked = rank(&[("features", &embeddings)], &map, &config).unwrap();
+            let ranked = rank(&[set(&embeddings)], &map, &config).unwrap();
             assert_eq!(
                 order(&ranked),
                 ["strong", "middle", "weak", "untreated"],
@@ -486,20 +521,35 @@ mod tests {
     }
 
     #[test]
-    fn feature_sets_are_joined_by_their_geometric_mean() {
+    fn feature_sets_are_joined_by_their_weighted_geometric_mean() {
         let (one, map) = plate([1.0, 2.0, 3.0], &DAYS);
         let (other, _) = plate([3.0, 0.5, 2.0], &DAYS);
         let config = RankConfig::default();
-        let alone = |embeddings| rank(&[("x", embeddings)], &map, &config).unwrap().wells;
-        let joined = rank(&[("one", &one), ("other", &other)], &map, &config).unwrap();
+        let alone = |embeddings| rank(&[set(embeddings)], &map, &config).unwrap().wells;
+        let sets = [
+            set(&one),
+            FeatureSet {
+                weight: 2.0,
+                ..set(&other)
+            },
+        ];
+        let joined = rank(&sets, &map, &config).unwrap();
         assert_eq!(joined.skills.len(), 6);
         for (joined, (a, b)) in joined
             .wells
             .iter()
             .zip(alone(&one).iter().zip(alone(&other)))
         {
-            let mean = (a.score * b.score).sqrt();
+            let mean = (a.score * b.score * b.score).cbrt();
             assert!((joined.score - mean).abs() < 1e-9 * mean);
+        }
+        for weight in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            let wrong = FeatureSet {
+                weight,
+                ..set(&one)
+            };
+            let error = rank(&[wrong], &map, &config).unwrap_err();
+            assert!(error.to_string().contains("weight"), "{weight}: {error}");
         }
     }
 
@@ -514,7 +564,7 @@ mod tests {
             .map(|&row| embeddings.keys()[row].clone())
             .collect();
         let fewer = Embeddings::new(keys, embeddings.values().select(Axis(0), &kept)).unwrap();
-        let ranked = rank(&[("x", &fewer)], &map, &RankConfig::default()).unwrap();
+        let ranked = rank(&[set(&fewer)], &map, &RankConfig::default()).unwrap();
         assert_eq!(ranked.wells.len(), 13);
         let warnings: Vec<_> = ranked.warnings.iter().map(ToString::to_string).collect();
         assert!(warnings[0].contains("day 7 and day 10") && warnings[0].ends_with("p C05"));
@@ -525,7 +575,7 @@ mod tests {
     fn a_plate_without_a_day_before_or_after_the_drug_is_refused() {
         for days in [&[7.0][..], &[8.0, 10.0], &[6.0, 7.0]] {
             let (embeddings, map) = plate([1.0; 3], days);
-            let error = rank(&[("x", &embeddings)], &map, &RankConfig::default()).unwrap_err();
+            let error = rank(&[set(&embeddings)], &map, &RankConfig::default()).unwrap_err();
             assert!(
                 matches!(error, PipelineError::Days { .. }),
                 "{days:?}: {error}"

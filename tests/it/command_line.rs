@@ -42,6 +42,22 @@ fn an_unknown_metric_lists_those_that_there_are() {
 }
 
 #[test]
+fn every_table_has_a_weight_above_zero() {
+    let out = tempfile::tempdir().unwrap();
+    let table = finished().out.join("morphology.csv");
+    for (weights, says) in [("1,2", "2 weights for 1 tables"), ("0", "weight")] {
+        let mut command = example("rank_embeddings");
+        command.args(["--weights", weights, "--out"]);
+        command.arg(out.path().join("ranking.csv"));
+        command
+            .arg("--plate-map")
+            .arg(plate().join("plate_map.csv"));
+        run(command.arg(&table)).assert_refusal(&[says]);
+    }
+    assert_no_result(out.path());
+}
+
+#[test]
 fn an_unknown_device_lists_those_that_there_are() {
     let parts = [
         &["device `tpu` is unknown"],

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use spheroid::{job::MORPHOLOGY_WEIGHT, prepare::MORPHOLOGY};
+
 use crate::support::{
     STACKS, assert_no_result, assert_same_file, example, finished, plate, run, table, weights,
 };
@@ -32,7 +34,8 @@ fn the_stages_run_apart_give_what_the_main_job_gives() {
     let told = run(embed.arg("--out").arg(&morphology));
     told.assert_success();
     let expected = format!(
-        "{STACKS} stacks with 3 features in {}",
+        "{STACKS} stacks with {} features in {}",
+        MORPHOLOGY.len(),
         morphology.display()
     );
     assert_eq!(told.last_line(), expected);
@@ -40,6 +43,7 @@ fn the_stages_run_apart_give_what_the_main_job_gives() {
     let mut rank = example("rank_embeddings");
     rank.arg("--plate-map").arg(plate().join("plate_map.csv"));
     rank.arg("--out").arg(&ranking);
+    rank.args(["--weights", &format!("1,{MORPHOLOGY_WEIGHT}")]);
     let told = run(rank.args([&learned, &morphology]));
     told.assert_success();
     let treatments = table(&ranking).1.len();

@@ -31,7 +31,11 @@ fuzz_target!(|bytes: &[u8]| {
     if let Ok(stack) = reader.read_region(&region) {
         assert_eq!(stack.dim(), region.dim());
     }
-    if let Ok(reader) = reader.select(0, 0) {
-        let _ = reader.read();
+    let (channels, frames) = (info.channels, info.frames);
+    if let Ok(reader) = reader.select(channels - 1, frames - 1) {
+        let planes = reader.info().planes;
+        if let Ok(stack) = reader.read() {
+            assert_eq!(stack.dim(), (planes, rows, columns));
+        }
     }
 });

@@ -201,8 +201,10 @@ pub fn read_stack(files: &[PathBuf], limits: &Limits) -> Result<FocalStack, Imag
 ///
 /// # What is refused, by name
 /// What would otherwise be read in part or changed: files with fewer or more pages than their
-/// description declares, colour, palettes, transparency, samples that differ in width, and every
-/// compression that is not named above (JPEG, JPEG 2000, JPEG XL, JPEG XR, WebP, PNG, LERC, LZMA, CCITT).
+/// description declares, or with two in the place of one plane; colour, palettes, transparency, samples
+/// that differ in width; pages of several planes (ImageDepth above 1); PackBits with a predictor, which
+/// programs read in two ways; and every compression that is not named above (JPEG, JPEG 2000, JPEG XL,
+/// JPEG XR, WebP, PNG, LERC, LZMA, CCITT).
 ///
 /// [`select`]: Self::select
 ///
