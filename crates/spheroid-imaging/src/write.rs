@@ -447,14 +447,6 @@ mod tests {
         assert!(error.to_string().contains("stack.tif"), "{error}");
     }
 
-    const ALL: [Compression; 5] = [
-        Compression::None,
-        Compression::Lzw,
-        Compression::Deflate,
-        Compression::PackBits,
-        Compression::Zstd,
-    ];
-
     /// The same noise as samples of every type.
     fn stacks(shape: (usize, usize, usize)) -> Vec<FocalStack> {
         let mut state = 5_u64;
@@ -486,7 +478,7 @@ mod tests {
         // The second shape takes several strips.
         for shape in [(3, 5, 7), (2, 150, 1000)] {
             for stack in stacks(shape) {
-                for compression in ALL {
+                for compression in Compression::ALL {
                     let writer = TiffWriter {
                         compression,
                         description: None,

@@ -32,6 +32,15 @@ pub enum Compression {
 }
 
 impl Compression {
+    /// All compressions.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::Lzw,
+        Self::Deflate,
+        Self::PackBits,
+        Self::Zstd,
+    ];
+
     /// The compression of that code; those of TIFF 6.0, its supplements, and libtiff for Zstandard.
     pub(crate) fn from_tag(code: u64) -> Option<Self> {
         match code {
@@ -215,14 +224,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [Compression; 5] = [
-        Compression::None,
-        Compression::Lzw,
-        Compression::Deflate,
-        Compression::PackBits,
-        Compression::Zstd,
-    ];
-
     fn compress(compression: Compression, bytes: &[u8]) -> Vec<u8> {
         Encoder::new(compression)
             .unwrap()
@@ -243,7 +244,7 @@ mod tests {
 
     #[test]
     fn codes_go_both_ways() {
-        for compression in ALL {
+        for compression in Compression::ALL {
             assert_eq!(
                 Compression::from_tag(compression.tag().into()),
                 Some(compression)
@@ -256,7 +257,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_was_encoded_is_decoded(bytes in picture_bytes()) {
-            for compression in ALL {
+            for compression in Compression::ALL {
                 let stored = compress(compression, &bytes);
                 let mut found = vec![0; bytes.len()];
                 prop_assert_eq!(decompress(compression, &stored, &mut found).unwrap(), bytes.len());
@@ -266,7 +267,7 @@ mod tests {
 
         #[test]
         fn what_does_not_fit_is_cut_off(bytes in picture_bytes(), room in 0_usize..500) {
-            for compression in ALL {
+            for compression in Compression::ALL {
                 let stored = compress(compression, &bytes);
                 let room = room.min(bytes.len());
                 let mut found = vec![0; room];
@@ -277,7 +278,7 @@ mod tests {
 
         #[test]
         fn data_that_end_early_give_less_or_an_error(bytes in picture_bytes(), cut in 1_usize..50) {
-            for compression in ALL {
+            for compression in Compression::ALL {
                 let stored = compress(compression, &bytes);
                 let mut found = vec![0; bytes.len() + 1];
                 if let Ok(count) = decompress(compression, &stored[..stored.len().saturating_sub(cut)], &mut found) {
@@ -290,7 +291,7 @@ mod tests {
         #[test]
         fn any_bytes_are_decoded_or_refused(stored in prop::collection::vec(any::<u8>(), 0..600)) {
             let mut bytes = vec![0; 1000];
-            for compression in ALL {
+            for compression in Compression::ALL {
                 if let Ok(count) = decompress(compression, &stored, &mut bytes) {
                     prop_assert!(count <= bytes.len());
                 }
