@@ -33,16 +33,21 @@ pub struct Crops {
     identity: String,
 }
 
+/// Number of the way in which crops are made and measured: one more with every change of it.
+const RECIPE: u32 = 2;
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Index {
+    recipe: u32,
     config: PrepareConfig,
-    /// Fingerprints of the image files; other files make the crops stale.
+    /// Fingerprints of the image files, and what they show; others make the crops stale.
     sources: Vec<Source>,
     entries: Vec<Entry>,
 }
 
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Source {
+    key: StackKey,
     path: PathBuf,
     bytes: u64,
     modified_nanoseconds: u128,
@@ -124,6 +129,7 @@ impl Crops {
         monitor.finish();
 
         let index = Index {
+            recipe: RECIPE,
             config: *config,
             sources,
             entries,
@@ -134,12 +140,12 @@ impl Crops {
     }
 
     fn new(index: Index, pixels: File, path: PathBuf) -> Result<Self, PipelineError> {
-        let made_of = serde_json::to_vec(&(&index.config, &index.sources)).map_err(|source| {
-            PipelineError::Json {
+        let made_of = serde_json::to_vec(&(index.recipe, &index.config, &index.sources)).map_err(
+            |source| PipelineError::Json {
                 path: path.clone(),
                 source,
-            }
-        })?;
+            },
+        )?;
         let identity = hex_digest(&made_of);
         Ok(Self {
             index,
@@ -157,7 +163,7 @@ impl Crops {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(io(&path, "open")(error)),
         };
-        // An unreadable index is one of another version: the crops are made anew.
+        // Crops of another version are made anew; their index may not even be readable.
         let Ok(index) = serde_json::from_reader::<_, Index>(BufReader::new(file)) else {
             return Ok(None);
         };
@@ -172,8 +178,7 @@ impl Crops {
             .map(|entry| 4 * entry.planes as u64 * size * size)
             .sum();
         let found = pixels.metadata().map_err(io(&path, "read"))?.len();
-        let measures = |entry: &Entry| entry.morphology.len() == MORPHOLOGY.len();
-        (found == needed && index.entries.iter().all(measures))
+        (found == needed && index.recipe == RECIPE)
             .then(|| Self::new(index, pixels, path))
             .transpose()
     }
@@ -267,15 +272,19 @@ impl Crops {
 }
 
 fn sources(plate: &Plate) -> Result<Vec<Source>, PipelineError> {
-    let paths = plate.stacks().iter().flat_map(|stack| stack.paths());
-    paths
-        .map(|path| {
+    let files = plate.stacks().iter().flat_map(|stack| {
+        let of_stack = |path| (stack.key.clone(), path);
+        stack.paths().into_iter().map(of_stack)
+    });
+    files
+        .map(|(key, path)| {
             let about = std::fs::metadata(&path).map_err(io(&path, "open"))?;
             let modified = about.modified().map_err(io(&path, "read"))?;
             let modified_nanoseconds = modified
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| since.as_nanos());
             Ok(Source {
+                key,
                 bytes: about.len(),
                 modified_nanoseconds,
                 path,

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Array3, Axis};
 use serde::{Deserialize, Serialize};
-use spheroid_core::{at_least, positive};
+use spheroid_core::at_least;
 use spheroid_imaging::{
     FocalStack, ImagingError, Morphometry, Scale, SegmentationFlag, Window, flatten, resample_area,
     segment, sharpest_plane,
@@ -35,15 +35,16 @@ impl PrepareConfig {
     /// Checks the settings.
     ///
     /// # Errors
-    /// When the size is below 16 or above 2048 px, or the field is not above 0 and at most 2.
+    /// When the size is below 16 or above 2048 px, or the field is not between 0.01 and 2.
     pub fn build(&self) -> Result<Preparer, PipelineError> {
         const RULE: &str = "between 16 and 2048";
         at_least("size", self.size, 16, RULE)?;
         if self.size > 2048 {
             return Err(spheroid_core::ParamError::new("size", self.size, RULE).into());
         }
-        if positive("field", self.field)? > 2.0 {
-            return Err(spheroid_core::ParamError::new("field", self.field, "at most 2").into());
+        if !(0.01..=2.0).contains(&self.field) {
+            let rule = "between 0.01 and 2";
+            return Err(spheroid_core::ParamError::new("field", self.field, rule).into());
         }
         Ok(Preparer { config: *self })
     }
@@ -255,6 +256,10 @@ mod tests {
             PrepareConfig { size: 15, ..config },
             PrepareConfig {
                 size: 4096,
+                ..config
+            },
+            PrepareConfig {
+                field: 1e-20,
                 ..config
             },
             PrepareConfig {

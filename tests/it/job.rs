@@ -5,9 +5,9 @@ use std::{collections::BTreeMap, fs, path::Path};
 use spheroid::{core::Group, prepare::MORPHOLOGY, sim::read_truth};
 
 use crate::support::{
-    RESULTS, STACKS, WELLS, assert_same_file, copy_folder, copy_of_plate, example, files_of,
-    finished, image, json, plate, plate_map, rank_plate, rank_plate_for, run, table, weights,
-    wells,
+    RESULTS, STACKS, WELLS, assert_same_file, copy_folder, copy_of_plate, edit_lines, example,
+    files_of, finished, image, json, plate, plate_map, rank_plate, rank_plate_for, run, table,
+    weights, wells,
 };
 
 #[test]
@@ -163,6 +163,24 @@ fn crops_are_made_anew_when_an_image_changes() {
         .zip(&after)
         .filter(|(before, after)| before != after);
     assert_eq!(changed.count(), 1);
+}
+
+#[test]
+fn crops_are_made_anew_when_the_table_says_another_day() {
+    let plate = copy_of_plate();
+    let out = tempfile::tempdir().unwrap();
+    let last_day = || {
+        run(&mut rank_plate_for(0, plate.path(), out.path())).assert_success();
+        let (_, rows) = table(&out.path().join("embeddings.csv"));
+        let days = rows.iter().map(|row| row[2].parse::<f64>().unwrap());
+        days.fold(0.0, f64::max)
+    };
+    assert_eq!(last_day(), 10.0);
+    edit_lines(&plate.path().join("images.csv"), |line| {
+        let corrected = line.strip_suffix(",10").map(|start| format!("{start},14"));
+        Some(corrected.unwrap_or_else(|| line.to_owned()))
+    });
+    assert_eq!(last_day(), 14.0);
 }
 
 #[test]

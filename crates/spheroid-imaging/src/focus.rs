@@ -128,7 +128,7 @@ impl FocusMeasure {
                     squares += sum_of_squares(&laplacian);
                 });
                 let mean = sum / pixels;
-                (squares / pixels - mean * mean).max(0.0)
+                not_negative(squares / pixels - mean * mean)
             }
             Self::Brenner => {
                 let mut sum = 0.0;
@@ -154,7 +154,7 @@ impl FocusMeasure {
                     }
                 }
                 let mean = sum / pixels;
-                let variance = (squares / pixels - mean * mean).max(0.0);
+                let variance = not_negative(squares / pixels - mean * mean);
                 let mean = mean + origin;
                 if mean <= 0.0 {
                     return Err(ImagingError::NoIntensity { mean });
@@ -265,6 +265,11 @@ fn for_each_row<T: Sample>(
     }
 }
 
+/// Zero for what rounding made negative. Unlike `max` it keeps NaN.
+fn not_negative(value: f64) -> f64 {
+    if value < 0.0 { 0.0 } else { value }
+}
+
 const LANES: usize = 8;
 
 /// In `f64` and in lanes, whose order is fixed.
@@ -372,6 +377,29 @@ mod tests {
         for measure in FocusMeasure::ALL {
             let profile = focus_profile(&stack, measure).unwrap();
             assert!(profile[0] < 0.5 * profile[1], "{measure}: {profile:?}");
+        }
+    }
+
+    #[test]
+    fn no_measure_takes_what_is_no_number() {
+        let infinite = f32::INFINITY;
+        for measure in FocusMeasure::ALL {
+            for value in [f32::NAN, infinite, -infinite] {
+                let mut plane = Array2::from_elem((5, 6), 0.5);
+                plane[(2, 3)] = value;
+                let result = measure.of_plane(plane.view());
+                assert!(
+                    matches!(
+                        result,
+                        Err(ImagingError::NotFinite {
+                            row: 2,
+                            column: 3,
+                            ..
+                        })
+                    ) || matches!(result, Err(ImagingError::NoIntensity { .. })) && value < 0.0,
+                    "{measure} of {value}: {result:?}"
+                );
+            }
         }
     }
 

@@ -42,7 +42,7 @@ impl Window {
 /// `plane` `[row, column]`, output `[out_rows, out_columns]`.
 ///
 /// # Errors
-/// When the window is not finite or has no area, the output would have no pixel, `fill` is not
+/// When the window is not finite or a side of it below a millionth of a pixel, the output would have no pixel, `fill` is not
 /// finite, or the plane is empty. NaN in the plane spreads to the pixels that it touches.
 ///
 /// # Example
@@ -72,8 +72,16 @@ pub fn resample_area(
     }
     at_least("out_rows", out_rows, 1, "at least 1")?;
     at_least("out_columns", out_columns, 1, "at least 1")?;
-    positive("window.height", window.height)?;
-    positive("window.width", window.width)?;
+    /// Narrower ones would fall between two numbers.
+    const LEAST_SIDE: f64 = 1e-6;
+    for (param, side) in [
+        ("window.height", window.height),
+        ("window.width", window.width),
+    ] {
+        if positive(param, side)? < LEAST_SIDE {
+            return Err(ParamError::new(param, side, "at least 1e-6 pixels").into());
+        }
+    }
     for (param, value) in [
         ("window.top", window.top),
         ("window.left", window.left),

@@ -181,7 +181,7 @@ impl Segmenter {
     /// where it is doubtful.
     ///
     /// # Errors
-    /// When the plane is empty or a pixel is not finite.
+    /// When the plane is empty, more than 256 times as long as wide, or a pixel is not finite.
     pub fn segment(&self, flat: ArrayView2<'_, f32>) -> Result<Segmentation, ImagingError> {
         let (rows, columns) = flat.dim();
         if flat.is_empty() {
@@ -196,6 +196,14 @@ impl Segmenter {
         }
 
         let scale = (rows.max(columns) as f64 / WORKING_SIDE as f64).max(1.0);
+        if (rows.min(columns) as f64) < scale {
+            return Err(ImagingError::TooSmall {
+                what: "segmentation of so long a frame",
+                rows,
+                columns,
+                least: scale.ceil() as usize,
+            });
+        }
         let shape = [rows, columns].map(|side| ((side as f64 / scale).round() as usize).max(1));
         // A whole number of working pixels; what sticks out beyond the frame is background.
         let window = Window {
@@ -222,9 +230,11 @@ impl Segmenter {
         let weighted = darkness.iter().copied().zip(weight.iter().copied());
         let first = self.threshold.weighted(weighted).max(LEAST_CONTRAST);
         let least_pixels = (LEAST_AREA * darkness.len() as f64).ceil() as usize;
-        let Some(core) = heaviest_part(&darkness.mapv(|d| d > first), &weight, least_pixels)
-            .filter(|core| mean_under(&darkness, core) >= LEAST_MEAN_CONTRAST)
-        else {
+        let dark = darkness.mapv(|d| d > first);
+        let Some(core) = heaviest_part(&dark, &weight, |part| {
+            let sum: f64 = part.iter().map(|&at| f64::from(darkness[at])).sum();
+            part.len() >= least_pixels && sum >= LEAST_MEAN_CONTRAST * part.len() as f64
+        }) else {
             return Ok(segmentation(
                 Array2::default(shape),
                 vec![SegmentationFlag::EmptyWell],
@@ -508,17 +518,15 @@ fn central_weight([rows, columns]: [usize; 2]) -> Array2<f64> {
     })
 }
 
-/// The connected part with the greatest weight among those of at least `least_pixels`.
+/// The connected part with the greatest weight among those that `qualify`.
 fn heaviest_part(
     mask: &Array2<bool>,
     weights: &Array2<f64>,
-    least_pixels: usize,
+    qualify: impl Fn(&[(usize, usize)]) -> bool,
 ) -> Option<Array2<bool>> {
     let weight = |part: &Vec<(usize, usize)>| part.iter().map(|&pixel| weights[pixel]).sum::<f64>();
-    let large = parts(mask)
-        .into_iter()
-        .filter(|part| part.len() >= least_pixels);
-    let best = large.max_by(|a, b| weight(a).total_cmp(&weight(b)))?;
+    let fit = parts(mask).into_iter().filter(|part| qualify(part));
+    let best = fit.max_by(|a, b| weight(a).total_cmp(&weight(b)))?;
     Some(mask_of(mask.dim(), &best))
 }
 
@@ -691,6 +699,31 @@ mod tests {
     }
 
     #[test]
+    fn a_faint_shadow_does_not_hide_a_small_spheroid() {
+        let scene = plane(
+            (256, 256),
+            &[(128.0, 80.0, 45.0, 0.09), (128.0, 180.0, 8.0, 0.3)],
+        );
+        let found = segment(scene.view()).unwrap();
+        assert!(!found.has(SegmentationFlag::EmptyWell));
+        assert!(found.mask[(128, 180)] && !found.mask[(128, 80)]);
+    }
+
+    #[test]
+    fn much_debris_is_flagged_and_some_is_not() {
+        let scene = |specks: usize| {
+            let mut discs = vec![(128.0, 128.0, 20.0, 0.5)];
+            discs.extend((0..specks).map(|speck| {
+                let (row, column) = (speck / 10 * 200 + 20, speck % 10 * 22 + 25);
+                (row as f64, column as f64, 3.0, 0.5)
+            }));
+            segment(plane((256, 256), &discs).view()).unwrap().flags
+        };
+        assert_eq!(scene(20), [SegmentationFlag::Debris]);
+        assert!(scene(4).is_empty());
+    }
+
+    #[test]
     fn a_spheroid_that_leaves_the_frame_is_flagged() {
         let found = segment(plane((300, 400), &[(40.0, 200.0, 90.0, 0.5)]).view()).unwrap();
         assert_eq!(found.flags, [SegmentationFlag::TouchesBorder]);
@@ -715,6 +748,11 @@ mod tests {
         assert!(matches!(
             segment(empty.view()),
             Err(ImagingError::Empty { .. })
+        ));
+        let long = segment(Array2::ones((1, 25_600)).view());
+        assert!(matches!(
+            long,
+            Err(ImagingError::TooSmall { least: 100, .. })
         ));
         let huge = segment(arr2(&[[f32::MAX, f32::MIN], [0.0, 1.0]]).view());
         assert!(huge.is_ok());

@@ -655,6 +655,18 @@ mod tests {
             assert_eq!(texture, Some(expected));
         }
         assert_eq!(found.debris, Some(1.0));
+        // Reducing a large plane rounds.
+        let flat = Array2::from_elem((700, 900), 0.3);
+        let mask = Array2::from_shape_fn((200, 257), |(r, _)| r < 100);
+        let scale = 900.0 / 257.0;
+        let found = Morphometry::measure(&by_hand(mask, scale, 700, 900), flat.view()).unwrap();
+        for texture in found.texture {
+            let texture = texture.unwrap();
+            assert!(
+                texture.contrast < 1e-12 && texture.correlation.is_none(),
+                "{texture:?}"
+            );
+        }
     }
 
     #[test]

@@ -57,6 +57,8 @@ struct Sample {
     /// Less the first value inside the mask, so that an even spheroid is 0 all over.
     values: Array2<f64>,
     inside: Array2<bool>,
+    /// What rounding in the reduction may make of an even spheroid.
+    rounding: f64,
 }
 
 impl Sample {
@@ -111,9 +113,15 @@ impl Sample {
             .zip(&inside)
             .find(|&(_, &inside)| inside)
             .map(|(&value, _)| f64::from(value));
+        let rounding = if side > 1.0 {
+            4.0 * f64::from(f32::EPSILON)
+        } else {
+            0.0
+        };
         Ok(first.map(|first| Self {
             values: values.mapv(|value| f64::from(value) - first),
             inside,
+            rounding: rounding * first.abs(),
         }))
     }
 
@@ -142,7 +150,7 @@ impl Sample {
             contrast,
             dissimilarity: sums.difference / pairs,
             // The covariance of the pairs is their variance less half of their contrast.
-            correlation: (variance > 0.0)
+            correlation: (variance > self.rounding * self.rounding)
                 .then(|| (1.0 - 0.5 * contrast / variance).clamp(-1.0, 1.0)),
         })
     }
