@@ -26,7 +26,7 @@ pub const ENCODER: &str = "resnet10-w16";
 /// The default method.
 pub const METHOD: &str = "simclr";
 /// The default number of passes over the images.
-pub const EPOCHS: usize = 20;
+pub const EPOCHS: usize = 5;
 
 const SETTINGS: &str = "settings.json";
 const LOSSES: &str = "training.csv";
