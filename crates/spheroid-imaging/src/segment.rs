@@ -177,7 +177,8 @@ impl Segmenter {
     /// 3. Holes are filled, and what is thinner than an eighth of the diameter is cut off.
     ///
     /// A well counts as empty when no part covers 0.05 % of the frame and is darker than the background
-    /// by 5 % everywhere and by 10 % on average. There is always an answer, with [`SegmentationFlag`]s
+    /// by 5 % everywhere and by 10 % on average, or none but parts at the edge of the frame that weigh
+    /// less than a fainter one. There is always an answer, with [`SegmentationFlag`]s
     /// where it is doubtful.
     ///
     /// # Errors
@@ -231,10 +232,18 @@ impl Segmenter {
         let first = self.threshold.weighted(weighted).max(LEAST_CONTRAST);
         let least_pixels = (LEAST_AREA * darkness.len() as f64).ceil() as usize;
         let dark = darkness.mapv(|d| d > first);
-        let Some(core) = heaviest_part(&dark, &weight, |part| {
+        let large = |part: &[(usize, usize)]| part.len() >= least_pixels;
+        let contrasted = |part: &[(usize, usize)]| {
             let sum: f64 = part.iter().map(|&at| f64::from(darkness[at])).sum();
-            part.len() >= least_pixels && sum >= LEAST_MEAN_CONTRAST * part.len() as f64
-        }) else {
+            sum >= LEAST_MEAN_CONTRAST * part.len() as f64
+        };
+        // A faint shadow may outweigh a small spheroid; the wall of an empty well is none.
+        let within = |part: &[(usize, usize)]| !part.iter().any(|&at| is_border(dark.dim(), at));
+        let Some(core) = heaviest_part(&dark, &weight, large)
+            .filter(|part| contrasted(part))
+            .or_else(|| heaviest_part(&dark, &weight, |p| large(p) && contrasted(p) && within(p)))
+            .map(|part| mask_of(dark.dim(), &part))
+        else {
             return Ok(segmentation(
                 Array2::default(shape),
                 vec![SegmentationFlag::EmptyWell],
@@ -523,11 +532,10 @@ fn heaviest_part(
     mask: &Array2<bool>,
     weights: &Array2<f64>,
     qualify: impl Fn(&[(usize, usize)]) -> bool,
-) -> Option<Array2<bool>> {
+) -> Option<Vec<(usize, usize)>> {
     let weight = |part: &Vec<(usize, usize)>| part.iter().map(|&pixel| weights[pixel]).sum::<f64>();
     let fit = parts(mask).into_iter().filter(|part| qualify(part));
-    let best = fit.max_by(|a, b| weight(a).total_cmp(&weight(b)))?;
-    Some(mask_of(mask.dim(), &best))
+    fit.max_by(|a, b| weight(a).total_cmp(&weight(b)))
 }
 
 /// Mean of the values where `mask`, which has a true pixel, is true.
@@ -707,6 +715,14 @@ mod tests {
         let found = segment(scene.view()).unwrap();
         assert!(!found.has(SegmentationFlag::EmptyWell));
         assert!(found.mask[(128, 180)] && !found.mask[(128, 80)]);
+    }
+
+    #[test]
+    fn the_wall_of_a_well_with_a_faint_shadow_is_no_spheroid() {
+        let mut scene = plane((256, 256), &[(128.0, 110.0, 45.0, 0.09)]);
+        scene.slice_mut(ndarray::s![.., 250..]).fill(0.85);
+        let found = segment(scene.view()).unwrap();
+        assert_eq!(found.flags, [SegmentationFlag::EmptyWell]);
     }
 
     #[test]
