@@ -1,4 +1,5 @@
-//! Reading and writing TIFF: three planes of 2456 × 2054 pixels with 16 bits, under every compression.
+//! Reading and writing TIFF: three planes of 2456 × 2054 pixels with 16 bits, under every compression, and
+//! reading them from the cache, whatever the compression was.
 //!
 //! `cargo bench --bench tiff` writes the files itself and reads them back; `benches/peers/tiff.py`
 //! has tifffile write them and compares. Files lie in the folder for temporary files and are read at
@@ -11,7 +12,7 @@ use std::{env, hint::black_box, path::PathBuf, time::Duration};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use spheroid::{
     core::StackSource,
-    imaging::{Compression, Limits, Region, StackReader, TiffWriter, read_stack},
+    imaging::{Compression, Limits, Region, StackCache, StackReader, TiffWriter, read_stack},
     sim::PlateSimConfig,
 };
 
@@ -73,6 +74,16 @@ fn tiff(criterion: &mut Criterion) {
             );
         });
     }
+    let cache = StackCache::open(own.path().join("cache")).unwrap();
+    let files = [file("lzw")];
+    assert_eq!(cache.read(&files, &limits).unwrap().to_stack(), stack);
+    group.bench_function("read/cached", |bencher| {
+        bencher.iter(|| {
+            let cached = cache.read(black_box(&files), &limits).unwrap();
+            black_box(cached.to_stack())
+        });
+    });
+    assert_eq!(cache.statistics().misses, 1);
     let region = Region {
         planes: 1..2,
         rows: 700..1212,
