@@ -50,9 +50,9 @@ impl Depth {
 ///
 /// A widening is reported when every value of the stack obeys it and chance would not bring that
 /// about: each distinct value that obeys an `n`-bit widening of a `c`-bit container is `c − n`
-/// bits of evidence, and 12 bits are asked for, from three values at least. Values that obey trivially (0, and all ones for
-/// replication and scaling) are no evidence. Of several widenings that fit, the one with the fewest bits is
-/// taken, a shift before a replication before a scaling.
+/// bits of evidence, and 12 bits are asked for, from three values at least. Values that obey trivially
+/// (0, and all ones for replication and scaling) are no evidence. Of several widenings that fit, the one
+/// with the fewest bits is taken, a shift before a replication before a scaling.
 ///
 /// Samples that are signed or floating-point have the depth of their container.
 ///

@@ -42,8 +42,9 @@ impl Window {
 /// `plane` `[row, column]`, output `[out_rows, out_columns]`.
 ///
 /// # Errors
-/// When the window is not finite or a side of it below a millionth of a pixel, the output would have no pixel, `fill` is not
-/// finite, or the plane is empty. NaN in the plane spreads to the pixels that it touches.
+/// When the window is not finite or a side of it below a millionth of a pixel, the output would have no
+/// pixel, `fill` is not finite, or the plane is empty. NaN in the plane spreads to the pixels that it
+/// touches.
 ///
 /// # Example
 /// ```

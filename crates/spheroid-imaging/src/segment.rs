@@ -178,8 +178,8 @@ impl Segmenter {
     ///
     /// A well counts as empty when no part covers 0.05 % of the frame and is darker than the background
     /// by 5 % everywhere and by 10 % on average, or none but parts at the edge of the frame that weigh
-    /// less than a fainter one. There is always an answer, with [`SegmentationFlag`]s
-    /// where it is doubtful.
+    /// less than a fainter one. There is always an answer, with [`SegmentationFlag`]s where it is
+    /// doubtful.
     ///
     /// # Errors
     /// When the plane is empty, more than 256 times as long as wide, or a pixel is not finite.
@@ -232,17 +232,18 @@ impl Segmenter {
         let first = self.threshold.weighted(weighted).max(LEAST_CONTRAST);
         let least_pixels = (LEAST_AREA * darkness.len() as f64).ceil() as usize;
         let dark = darkness.mapv(|d| d > first);
-        let large = |part: &[(usize, usize)]| part.len() >= least_pixels;
+        let mut large = parts(&dark);
+        large.retain(|part| part.len() >= least_pixels);
         let contrasted = |part: &[(usize, usize)]| {
             let sum: f64 = part.iter().map(|&at| f64::from(darkness[at])).sum();
             sum >= LEAST_MEAN_CONTRAST * part.len() as f64
         };
-        // A faint shadow may outweigh a small spheroid; the wall of an empty well is none.
         let within = |part: &[(usize, usize)]| !part.iter().any(|&at| is_border(dark.dim(), at));
-        let Some(core) = heaviest_part(&dark, &weight, large)
+        // A faint shadow may outweigh a small spheroid; the wall of an empty well is none.
+        let Some(core) = heaviest(&large, &weight, |_| true)
             .filter(|part| contrasted(part))
-            .or_else(|| heaviest_part(&dark, &weight, |p| large(p) && contrasted(p) && within(p)))
-            .map(|part| mask_of(dark.dim(), &part))
+            .or_else(|| heaviest(&large, &weight, |part| contrasted(part) && within(part)))
+            .map(|part| mask_of(dark.dim(), part))
         else {
             return Ok(segmentation(
                 Array2::default(shape),
@@ -527,14 +528,14 @@ fn central_weight([rows, columns]: [usize; 2]) -> Array2<f64> {
     })
 }
 
-/// The connected part with the greatest weight among those that `qualify`.
-fn heaviest_part(
-    mask: &Array2<bool>,
+/// The part with the greatest weight among those that `qualify`.
+fn heaviest<'a>(
+    parts: &'a [Vec<(usize, usize)>],
     weights: &Array2<f64>,
     qualify: impl Fn(&[(usize, usize)]) -> bool,
-) -> Option<Vec<(usize, usize)>> {
-    let weight = |part: &Vec<(usize, usize)>| part.iter().map(|&pixel| weights[pixel]).sum::<f64>();
-    let fit = parts(mask).into_iter().filter(|part| qualify(part));
+) -> Option<&'a [(usize, usize)]> {
+    let weight = |part: &[(usize, usize)]| part.iter().map(|&pixel| weights[pixel]).sum::<f64>();
+    let fit = parts.iter().map(Vec::as_slice).filter(|part| qualify(part));
     fit.max_by(|a, b| weight(a).total_cmp(&weight(b)))
 }
 

@@ -181,11 +181,10 @@ impl TiffWriter {
             write_table(&mut page, Tag::StripOffsets, offsets)?;
             write_table(&mut page, Tag::StripByteCounts, counts)?;
             if let Some([x, y]) = resolution {
-                const CENTIMETRE: u16 = 3;
                 let rational = |(n, d)| Rational { n, d };
                 page.write_tag(Tag::XResolution, rational(x))?;
                 page.write_tag(Tag::YResolution, rational(y))?;
-                page.write_tag(Tag::ResolutionUnit, CENTIMETRE)?;
+                page.write_tag(Tag::ResolutionUnit, Resolution::CENTIMETRE)?;
             }
             if let (Some(text), 0) = (&self.description, plane) {
                 page.write_tag(Tag::ImageDescription, Text(text))?;
@@ -247,7 +246,6 @@ fn check_description(
     stack: &FocalStack,
     resolution: Option<[(u32, u32); 2]>,
 ) -> Result<(), ParamError> {
-    const CENTIMETRE: u64 = 3;
     let refuse = |got: String, rule| Err(ParamError::new("description", got, rule));
     let (planes, rows, columns) = stack.dim();
     let page = PageContext {
@@ -257,7 +255,7 @@ fn check_description(
         resolution: resolution.map(|[x, y]| Resolution {
             x: f64::from(x.0) / f64::from(x.1),
             y: f64::from(y.0) / f64::from(y.1),
-            unit: CENTIMETRE,
+            unit: Resolution::CENTIMETRE.into(),
         }),
     };
     let described = match metadata::parse(text, &page) {

@@ -231,48 +231,45 @@ impl Encoder {
     }
 
     pub(super) fn encode(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.dictionary.clear();
-        encode(bytes, &mut self.dictionary)
-    }
-}
-
-fn encode(bytes: &[u8], dictionary: &mut Dictionary) -> Vec<u8> {
-    /// The last code that an encoder may give away: with one more the width would have to grow to 13.
-    const FULL: usize = CODES - 3;
-    let mut out = CodeWriter::new(bytes.len());
-    let (mut next, mut width) = (FIRST_FREE, 9);
-    out.put(CLEAR, width);
-    let mut string = None;
-    for &byte in bytes {
-        let Some(prefix) = string else {
-            string = Some(usize::from(byte));
-            continue;
-        };
-        match dictionary.find_or_insert(prefix, byte, next) {
-            Some(longer) => string = Some(longer),
-            None => {
-                out.put(prefix, width);
+        /// The last code that an encoder may give away: with one more the width would have to grow to 13.
+        const FULL: usize = CODES - 3;
+        let dictionary = &mut self.dictionary;
+        dictionary.clear();
+        let mut out = CodeWriter::new(bytes.len());
+        let (mut next, mut width) = (FIRST_FREE, 9);
+        out.put(CLEAR, width);
+        let mut string = None;
+        for &byte in bytes {
+            let Some(prefix) = string else {
                 string = Some(usize::from(byte));
-                next += 1;
-                if next > FULL {
-                    out.put(CLEAR, width);
-                    dictionary.clear();
-                    (next, width) = (FIRST_FREE, 9);
-                } else if next + 1 > 1 << width {
-                    width += 1;
+                continue;
+            };
+            match dictionary.find_or_insert(prefix, byte, next) {
+                Some(longer) => string = Some(longer),
+                None => {
+                    out.put(prefix, width);
+                    string = Some(usize::from(byte));
+                    next += 1;
+                    if next > FULL {
+                        out.put(CLEAR, width);
+                        dictionary.clear();
+                        (next, width) = (FIRST_FREE, 9);
+                    } else if next + 1 > 1 << width {
+                        width += 1;
+                    }
                 }
             }
         }
-    }
-    if let Some(string) = string {
-        out.put(string, width);
-        // The decoder adds a string here, too.
-        if next + 2 > 1 << width && width < 12 {
-            width += 1;
+        if let Some(string) = string {
+            out.put(string, width);
+            // The decoder adds a string here, too.
+            if next + 2 > 1 << width && width < 12 {
+                width += 1;
+            }
         }
+        out.put(END, width);
+        out.finish()
     }
-    out.put(END, width);
-    out.finish()
 }
 
 /// The strings of an encoder: from one and a byte behind it to the code of the longer one.

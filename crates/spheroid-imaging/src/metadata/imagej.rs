@@ -1,11 +1,10 @@
-use super::{Axis, Description, Dialect, MetadataError, PageContext, length};
+use super::{Axis, Description, Dialect, MetadataError, PageContext, axes_by_letter, length};
 use crate::PixelSize;
 
 /// Reads the lines `key=value` that ImageJ and Fiji write.
 ///
 /// Pages run through the channels first, then the slices, then the frames, unless `order` says
-/// otherwise. The tags XResolution and
-/// YResolution count pixels in a `unit`, of which `spacing` is the distance of slices.
+/// otherwise. The tags XResolution and YResolution count pixels in a `unit`, of which `spacing` is the distance of slices.
 pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description>, MetadataError> {
     let value = |key: &str| {
         text.lines().find_map(|line| {
@@ -25,19 +24,12 @@ pub(super) fn parse(text: &str, page: &PageContext) -> Result<Option<Description
         "default" => "czt",
         order => order,
     };
-    let axis = |letter| match letter {
-        'c' => Ok((Axis::Channel, number("channels")?)),
-        'z' => Ok((Axis::Plane, number("slices")?)),
-        't' => Ok((Axis::Frame, number("frames")?)),
-        _ => Err(MetadataError::new(
-            Dialect::ImageJ,
-            format!("order is {order}"),
-        )),
-    };
-    let axes: Vec<_> = order.chars().map(axis).collect::<Result<_, _>>()?;
-    let axes = <[_; 3]>::try_from(axes)
-        .ok()
-        .filter(|[a, b, c]| a.0 != b.0 && b.0 != c.0 && a.0 != c.0)
+    let axes = [
+        ('c', Axis::Channel, number("channels")?),
+        ('z', Axis::Plane, number("slices")?),
+        ('t', Axis::Frame, number("frames")?),
+    ];
+    let axes = axes_by_letter(order, axes)
         .ok_or_else(|| MetadataError::new(Dialect::ImageJ, format!("order is {order}")))?;
     let images = number("images")?;
     if images.is_none() && axes.iter().all(|(_, length)| length.is_none()) {

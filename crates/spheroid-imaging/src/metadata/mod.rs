@@ -141,12 +141,14 @@ pub(crate) struct Resolution {
 }
 
 impl Resolution {
+    /// ResolutionUnit of pixels a centimetre.
+    pub(crate) const CENTIMETRE: u16 = 3;
+
     /// The pixel size, where the resolution is a calibration: in centimetres, not in inches, which
     /// programs fill with what suits screens and printers.
     pub(crate) fn pixel_size(self) -> Option<PixelSize> {
-        const CENTIMETRE: u64 = 3;
         const MICROMETRES: f64 = 1e4;
-        (self.unit == CENTIMETRE)
+        (self.unit == u64::from(Self::CENTIMETRE))
             .then(|| PixelSize::new(MICROMETRES / self.x, MICROMETRES / self.y).ok())
             .flatten()
     }
@@ -184,6 +186,19 @@ pub(crate) fn parse(text: &str, page: &PageContext) -> Result<Option<Description
     } else {
         Ok(None)
     }
+}
+
+/// The axes, each with its letter and length, in the order of their letters; `None` unless each letter is
+/// there once.
+fn axes_by_letter<T: Copy>(letters: &str, axes: [(char, Axis, T); 3]) -> Option<[(Axis, T); 3]> {
+    let of = |letter| axes.iter().find(|axis| axis.0 == letter);
+    let found: Option<Vec<_>> = letters
+        .chars()
+        .map(|letter| of(letter).map(|&(_, axis, length)| (axis, length)))
+        .collect();
+    <[_; 3]>::try_from(found?)
+        .ok()
+        .filter(|[a, b, c]| a.0 != b.0 && b.0 != c.0 && a.0 != c.0)
 }
 
 /// What the number of entries of MetaMorph's table of planes (UIC2) declares.

@@ -4,7 +4,9 @@ use quick_xml::{
     reader::Reader,
 };
 
-use super::{Axis, Description, Dialect, MetadataError, PageContext, Position, Run, length};
+use super::{
+    Axis, Description, Dialect, MetadataError, PageContext, Position, Run, axes_by_letter, length,
+};
 use crate::PixelSize;
 
 /// Reads OME-XML of any schema by the local names of its elements: sizes, order, pixel size, the pages
@@ -184,20 +186,14 @@ fn of_pixels(pixels: &BytesStart<'_>, page: &PageContext) -> Result<Description,
     let (planes, frames) = (size("SizeZ")?, size("SizeT")?);
     let order = attribute(pixels, "DimensionOrder")?;
     let order = order.as_deref().unwrap_or("XYZCT");
-    let axes: Option<Vec<(Axis, u64)>> = order
+    let axes = [
+        ('Z', Axis::Plane, planes),
+        ('C', Axis::Channel, channels),
+        ('T', Axis::Frame, frames),
+    ];
+    let axes = order
         .strip_prefix("XY")
-        .into_iter()
-        .flat_map(str::chars)
-        .map(|name| match name {
-            'Z' => Some((Axis::Plane, planes)),
-            'C' => Some((Axis::Channel, channels)),
-            'T' => Some((Axis::Frame, frames)),
-            _ => None,
-        })
-        .collect();
-    let axes = axes
-        .and_then(|axes| <[_; 3]>::try_from(axes).ok())
-        .filter(|[a, b, c]| a.0 != b.0 && b.0 != c.0 && a.0 != c.0)
+        .and_then(|letters| axes_by_letter(letters, axes))
         .ok_or_else(|| fault(format!("DimensionOrder is {order}")))?;
     let mut description = Description::of(Dialect::Ome, axes)?;
     let calibrated = |name: &str| {

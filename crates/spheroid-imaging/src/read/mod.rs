@@ -295,7 +295,9 @@ impl StackReader {
         }
         let planes = find_planes(&files);
         if planes.len() as u64 > limits.max_planes {
-            return Err(Fault::planes(planes.len() as u64, limits).in_page(&first.path, 1));
+            return Err(
+                Fault::too_many("planes", planes.len() as u64, limits).in_page(&first.path, 1)
+            );
         }
         let page = &first.pages[0];
         let described = first.described.as_ref();
@@ -608,7 +610,7 @@ impl TiffFile {
         for number in 1.. {
             count.pages += 1;
             let next = if count.pages > limits.max_planes {
-                Err(Fault::pages(count.pages, limits))
+                Err(Fault::too_many("pages", count.pages, limits))
             } else if !seen.insert(offset) {
                 Err(Fault::damaged(
                     "the directories go round in a circle".into(),
@@ -717,7 +719,7 @@ impl TiffFile {
             return Ok(());
         }
         if declared > limits.max_planes {
-            return Err(Fault::pages(declared, limits));
+            return Err(Fault::too_many("pages", declared, limits));
         }
         let planes = (0..declared).map(|plane| first.shifted(plane * bytes));
         self.pages = planes.collect::<Option<_>>().ok_or(Fault::Truncated)?;
@@ -834,17 +836,10 @@ impl Fault {
         Self::Unsupported { what, hint }
     }
 
-    fn pages(needed: u64, limits: &Limits) -> Self {
+    /// More of `limit`, "pages" or "planes", than [`Limits::max_planes`].
+    fn too_many(limit: &'static str, needed: u64, limits: &Limits) -> Self {
         Self::Limit {
-            limit: "pages",
-            needed,
-            allowed: limits.max_planes,
-        }
-    }
-
-    fn planes(needed: u64, limits: &Limits) -> Self {
-        Self::Limit {
-            limit: "planes",
+            limit,
             needed,
             allowed: limits.max_planes,
         }
