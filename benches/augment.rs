@@ -1,87 +1,139 @@
-//! Augmentation of one crop: the two views that training takes, and the parts of a view.
+//! Augmentation: two views of a stored frame, and single transforms.
 //!
-//! `cargo bench --bench augment` (about half a minute; `-- --quick` less exactly)
+//! `cargo bench --bench augment` (about a minute; `-- two_views` for the first part)
 //!
-//! Every iteration draws anew, since the width of a blur decides what it costs; the draws are the
-//! same in every run. A view is made of one plane of the crop, each part here works on all three.
+//! Every iteration draws anew, since the draw decides what it costs; the draws are the same in every run.
+//! `two_views` reads full.tif and small.tif of the folder `AUGMENT_BENCH_FOLDER` and simulates frames when
+//! it is not set; with two threads an iteration makes the views of two frames.
 
 #![expect(clippy::unwrap_used, reason = "an error must stop the bench")]
 
-mod support;
+use std::{hint::black_box, path::Path, time::Duration};
 
-use std::{hint::black_box, time::Duration};
-
-use criterion::{
-    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
-    measurement::WallTime,
-};
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::Array3;
+use rayon::prelude::*;
 use spheroid::{
-    augment::SpheroidPolicyConfig,
-    core::{Augment, DrawKey},
+    augment::{
+        Affine, AnyTransform, Clahe, ColorJitter, Defocus, Elastic, Equalize, GaussianBlur,
+        GaussianNoise, Image, Median, PolicyConfig, RandomResizedCrop, Range, ToneBudget,
+        ToneCurve, Transform,
+    },
+    core::{DrawKey, StackSource},
+    imaging::{Limits, Samples, read_stack},
+    sim::PlateSimConfig,
 };
 
 /// Seed of every draw.
 const SEED: u64 = 1;
 /// Number of different draws.
-const DRAWS: u64 = 64;
+const DRAWS: u64 = 512;
 
-/// Times `views` calls of `view` with a key each; `view` makes one from `crop`.
-fn bench(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: BenchmarkId,
-    crop: &Array3<f32>,
-    views: u64,
-    view: impl Fn(DrawKey, &Array3<f32>) -> Array3<f32>,
-) {
-    let key = |item, view| DrawKey {
-        seed: SEED,
-        epoch: 0,
-        item,
-        view,
+/// Three planes of 16 bits.
+fn frame(name: &str, rows: usize, columns: usize) -> Array3<u16> {
+    let stack = match std::env::var_os("AUGMENT_BENCH_FOLDER") {
+        Some(folder) => {
+            let path = Path::new(&folder).join(format!("{name}.tif"));
+            read_stack(&[path], &Limits::default()).unwrap()
+        }
+        None => {
+            let config = PlateSimConfig {
+                rows,
+                columns,
+                ..PlateSimConfig::default()
+            };
+            config.build().unwrap().load(0).unwrap()
+        }
     };
-    let mut checked = (0..DRAWS).map(|item| view(key(item, 0), crop));
-    assert!(checked.all(|view| view.dim().1 == crop.dim().1 && view.iter().all(|v| v.is_finite())));
-    assert_ne!(view(key(0, 0), crop), view(key(1, 0), crop));
-    let mut items = (0..DRAWS).cycle();
-    group.bench_function(id, |bencher| {
-        bencher.iter(|| {
-            let item = items.next().unwrap();
-            for index in 0..views {
-                black_box(view(key(item, index), black_box(crop)));
-            }
-        });
-    });
+    let Samples::U16(samples) = stack.into_samples() else {
+        panic!("{name}.tif has not 16 bits");
+    };
+    assert_eq!(samples.dim(), (3, rows, columns));
+    samples
 }
 
-fn augment(criterion: &mut Criterion) {
-    let crop = support::crops(1).remove(0);
-    let (planes, rows, columns) = crop.dim();
-    let shape = format!("{planes}x{rows}x{columns}");
-    let config = SpheroidPolicyConfig::default();
+fn two_views(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("two_views");
+    let policy = PolicyConfig::preset("rgb_planes").unwrap().build().unwrap();
+    for (name, rows, columns) in [("full", 2054, 2456), ("small", 512, 512)] {
+        let frame = frame(name, rows, columns);
+        let image = Image::new(&frame).unwrap();
+        let views = |item: u64| policy.views(&image, SEED, 0, item % DRAWS).unwrap().views;
+        for view in (0..8).flat_map(views) {
+            assert!(view.dim() == (3, 96, 96) && view.samples().iter().all(|v| v.is_finite()));
+        }
+        for threads in [1, 2] {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            group.throughput(Throughput::Elements(threads as u64));
+            let mut item = 0;
+            group.bench_function(
+                BenchmarkId::new(name, format!("threads={threads}")),
+                |bencher| {
+                    pool.install(|| {
+                        bencher.iter(|| {
+                            item += threads as u64;
+                            (0..threads as u64).into_par_iter().for_each(|frame| {
+                                black_box(views(item + frame));
+                            });
+                        });
+                    });
+                },
+            );
+        }
+    }
+    group.finish();
+}
 
-    let mut group = criterion.benchmark_group("augment");
-    let id = BenchmarkId::new("SpheroidPolicy", format!("views=2,crop={shape}"));
-    group.throughput(Throughput::Elements(2 * (rows * columns) as u64));
-    let policy = config.build().unwrap();
-    bench(&mut group, id, &crop, 2, |key, crop| {
-        policy.apply(crop, &policy.draw(key)).unwrap()
-    });
-
-    let id = |name| BenchmarkId::new(name, format!("crop={shape}"));
-    group.throughput(Throughput::Elements(crop.len() as u64));
-    let affine = config.affine.build().unwrap();
-    bench(&mut group, id("Affine"), &crop, 1, |key, crop| {
-        affine.apply(crop, &affine.draw(key)).unwrap()
-    });
-    let defocus = config.defocus.build().unwrap();
-    bench(&mut group, id("Defocus"), &crop, 1, |key, crop| {
-        defocus.apply(crop, &defocus.draw(key)).unwrap()
-    });
-    let noise = config.noise.build().unwrap();
-    bench(&mut group, id("ReadNoise"), &crop, 1, |key, crop| {
-        noise.apply(crop, &noise.draw(key)).unwrap()
-    });
+fn transforms(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("transform");
+    let frame = frame("small", 512, 512);
+    let image = Image::new(&frame).unwrap();
+    group.throughput(Throughput::Elements(frame.len() as u64));
+    let jitter = ColorJitter {
+        brightness: 0.5,
+        contrast: 0.5,
+        ..ColorJitter::default()
+    };
+    let transforms: [AnyTransform; 12] = [
+        Affine::default().into(),
+        Clahe::default().into(),
+        jitter.into(),
+        Defocus {
+            radius: Range::new(1.0, 3.0),
+        }
+        .into(),
+        Elastic::default().into(),
+        Equalize {}.into(),
+        GaussianBlur::new(0.5, 2.0).into(),
+        GaussianNoise {
+            deviation: Range::only(0.01),
+        }
+        .into(),
+        Median { radius: [1, 1] }.into(),
+        RandomResizedCrop::new(96, 96).into(),
+        ToneBudget::new(0.3).into(),
+        ToneCurve::default().into(),
+    ];
+    for transform in transforms {
+        let name = transform.name();
+        let built = transform.build().unwrap();
+        let mut item = 0;
+        group.bench_function(BenchmarkId::new(name, "3x512x512"), |bencher| {
+            bencher.iter(|| {
+                item += 1;
+                let draw = built.draw(DrawKey {
+                    seed: SEED,
+                    epoch: 0,
+                    item: item % DRAWS,
+                    view: 0,
+                });
+                black_box(built.apply(image.view(), &draw).unwrap());
+            });
+        });
+    }
     group.finish();
 }
 
@@ -91,6 +143,6 @@ criterion_group! {
         .sample_size(30)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(3));
-    targets = augment
+    targets = two_views, transforms
 }
 criterion_main!(benches);

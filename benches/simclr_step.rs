@@ -26,8 +26,9 @@ use criterion::{
 };
 use ndarray::{Array3, s};
 use spheroid::{
-    augment::SpheroidPolicyConfig,
-    core::{Augment, DrawKey, Embed},
+    augment::{Image, PolicyConfig},
+    core::{DrawKey, Embed},
+    pretrain::POLICY,
     ssl::{
         Device, FrozenEncoder,
         encoder::{Encoder, EncoderConfig},
@@ -51,9 +52,10 @@ fn encoder(name: &str, planes: usize, device: &Device) -> Encoder {
 
 /// View `view` of every crop: as many planes, each the project's own view of a plane of the crop.
 fn views(crops: &[Array3<f32>], planes: usize, view: u64, device: &Device) -> Tensor<4> {
-    let policy = SpheroidPolicyConfig::default().build().unwrap();
+    let policy = PolicyConfig::preset(POLICY).unwrap().build().unwrap();
     let mut pixels = Vec::new();
     for (item, crop) in crops.iter().enumerate() {
+        let crop = Image::new(crop).unwrap();
         for plane in 0..planes as u64 {
             let key = DrawKey {
                 seed: SEED,
@@ -61,7 +63,8 @@ fn views(crops: &[Array3<f32>], planes: usize, view: u64, device: &Device) -> Te
                 item: item as u64,
                 view,
             };
-            pixels.extend(policy.apply(crop, &policy.draw(key)).unwrap());
+            let view = policy.apply(&crop, &policy.draw(key)).unwrap();
+            pixels.extend(view.into_samples());
         }
     }
     let (_, rows, columns) = crops[0].dim();

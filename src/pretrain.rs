@@ -4,8 +4,8 @@ use std::path::Path;
 
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
-use spheroid_augment::{SpheroidPolicy, SpheroidPolicyConfig};
-use spheroid_core::{Augment, DrawKey, atomic};
+use spheroid_augment::{Image, Policy, PolicyConfig};
+use spheroid_core::atomic;
 use spheroid_ssl::{
     Device, FrozenEncoder,
     encoder::{Encoder, EncoderConfig},
@@ -25,6 +25,8 @@ use crate::{
 pub const ENCODER: &str = "resnet10-w16";
 /// The default method.
 pub const METHOD: &str = "simclr";
+/// The default policy of views.
+pub const POLICY: &str = "spheroid";
 /// The default number of passes over the images.
 pub const EPOCHS: usize = 5;
 
@@ -38,7 +40,7 @@ pub struct PretrainConfig {
     /// How images are cut out.
     pub prepare: PrepareConfig,
     /// How views are made of them.
-    pub policy: SpheroidPolicyConfig,
+    pub policy: PolicyConfig,
     /// The network.
     pub encoder: EncoderConfig,
     /// What it learns from.
@@ -61,7 +63,7 @@ impl PretrainConfig {
     ) -> Result<Self, PipelineError> {
         Ok(Self {
             prepare: PrepareConfig::default(),
-            policy: SpheroidPolicyConfig::default(),
+            policy: PolicyConfig::preset(POLICY)?,
             encoder: EncoderConfig::by_name(encoder, 1)?,
             method: MethodConfig::by_name(method)?,
             train: TrainConfig::new(epochs, seed),
@@ -102,7 +104,7 @@ impl Model {
         let method = config.method.build(encoder, config.train.seed)?;
         let views = CropViews {
             crops,
-            policy: config.policy.build()?,
+            policy: config.policy.clone().build()?,
         };
         let on_progress = |progress| match progress {
             Progress::Started { done, steps } => {
@@ -179,10 +181,10 @@ impl Model {
     }
 }
 
-/// Two views of every crop.
+/// Views of every crop.
 struct CropViews<'a> {
     crops: &'a Crops,
-    policy: SpheroidPolicy,
+    policy: Policy,
 }
 
 impl Views for CropViews<'_> {
@@ -194,17 +196,10 @@ impl Views for CropViews<'_> {
 
     fn views(&self, seed: u64, epoch: u64, item: usize) -> Result<Vec<Array3<f32>>, PipelineError> {
         let crop = self.crops.load(item)?;
-        (0..2)
-            .map(|view| {
-                let draw = self.policy.draw(DrawKey {
-                    seed,
-                    epoch,
-                    item: item as u64,
-                    view,
-                });
-                Ok(self.policy.apply(&crop, &draw)?)
-            })
-            .collect()
+        let views = self
+            .policy
+            .views(&Image::new(&crop)?, seed, epoch, item as u64)?;
+        Ok(views.views.into_iter().map(Image::into_samples).collect())
     }
 }
 

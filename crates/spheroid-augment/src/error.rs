@@ -1,15 +1,31 @@
-use spheroid_core::ParamError;
+use std::path::PathBuf;
+
+use spheroid_core::{CoreError, ParamError};
+use spheroid_imaging::ImagingError;
 use thiserror::Error;
 
-/// Why a transform could not be built or applied.
+/// Why a transform could not be built, read or applied.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum AugmentError {
-    /// A setting is outside what is allowed.
+    /// A setting or a draw is outside what is allowed.
     #[error(transparent)]
     Param(#[from] ParamError),
-    /// A stack without pixels.
-    #[error("a stack of {planes} planes of {rows} × {columns} px has nothing to augment")]
+    /// A setting of a policy's step is outside what is allowed.
+    #[error("step {step} of view group {group} (`{transform}`)")]
+    Step {
+        /// Number of the view group, from 1.
+        group: usize,
+        /// Number of the step, from 1.
+        step: usize,
+        /// Name of its transform.
+        transform: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: ParamError,
+    },
+    /// An image without pixels.
+    #[error("an image of {planes} planes of {rows} × {columns} px has nothing to augment")]
     Empty {
         /// Number of planes.
         planes: usize,
@@ -18,19 +34,95 @@ pub enum AugmentError {
         /// Columns of a plane.
         columns: usize,
     },
-}
-
-/// Shape of a stack that has at least one pixel.
-pub(crate) fn not_empty(
-    stack: &ndarray::Array3<f32>,
-) -> Result<(usize, usize, usize), AugmentError> {
-    let (planes, rows, columns) = stack.dim();
-    if stack.is_empty() {
-        return Err(AugmentError::Empty {
-            planes,
-            rows,
-            columns,
-        });
-    }
-    Ok((planes, rows, columns))
+    /// A number of planes that the transform does not work on.
+    #[error("{what} needs {rule} planes, but the image has {planes}")]
+    Planes {
+        /// What needs them.
+        what: &'static str,
+        /// Number of planes that there are.
+        planes: usize,
+        /// How many there should be.
+        rule: &'static str,
+    },
+    /// Colours were to be changed of an image that has none.
+    #[error(
+        "`{transform}` mixes planes as colours, but these are focal planes: declare an RGB image, or \
+         leave the transform out"
+    )]
+    NotRgb {
+        /// Name of the transform.
+        transform: &'static str,
+    },
+    /// The spheroid must be known and is not.
+    #[error("`{transform}` needs the mask of the spheroid: segment the image first")]
+    NoMask {
+        /// Name of the transform.
+        transform: &'static str,
+    },
+    /// An image that is too small.
+    #[error(
+        "`{transform}` needs {needed_rows} × {needed_columns} px, but the image has {rows} × {columns}"
+    )]
+    TooSmall {
+        /// Name of the transform.
+        transform: &'static str,
+        /// Rows that are needed.
+        needed_rows: usize,
+        /// Columns that are needed.
+        needed_columns: usize,
+        /// Rows of the image.
+        rows: usize,
+        /// Columns of the image.
+        columns: usize,
+    },
+    /// A pixel that is NaN or infinite.
+    #[error("`{transform}` needs finite pixels, but there is {value}")]
+    NotFinite {
+        /// Name of the transform.
+        transform: &'static str,
+        /// The value.
+        value: f32,
+    },
+    /// A draw of another transform or policy.
+    #[error("a draw of `{draw}` cannot be applied by `{transform}`")]
+    ForeignDraw {
+        /// Name of the transform.
+        transform: &'static str,
+        /// What was drawn.
+        draw: String,
+    },
+    /// A name that no policy has.
+    #[error("there is no policy `{name}`: use one of {names}, or the path of a JSON file")]
+    UnknownPolicy {
+        /// The name as given.
+        name: String,
+        /// The names that there are.
+        names: String,
+    },
+    /// The planes could not be compared in sharpness.
+    #[error("the sharpest plane could not be found")]
+    Focus(#[source] ImagingError),
+    /// A file could not be read or written.
+    #[error("{path}: cannot {action}")]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system says.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file could not be written.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// A file that holds no policy.
+    #[error("{path}: not a readable policy")]
+    Json {
+        /// The file.
+        path: PathBuf,
+        /// What the JSON reader says.
+        #[source]
+        source: serde_json::Error,
+    },
 }

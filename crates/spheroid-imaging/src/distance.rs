@@ -6,7 +6,7 @@ use ndarray::{Array1, Array2, ArrayViewMut1, Axis};
 /// # Source
 /// Felzenszwalb, Huttenlocher, *Distance transforms of sampled functions*, Theory of Computing 8
 /// (2012), doi:10.4086/toc.2012.v008a019: exact, in two passes of lower envelopes of parabolas.
-pub(crate) fn squared_distances(target: &Array2<bool>) -> Array2<f64> {
+pub fn squared_distances(target: &Array2<bool>) -> Array2<f64> {
     let mut squared = target.mapv(|hit| if hit { 0.0 } else { f64::INFINITY });
     for axis in [Axis(0), Axis(1)] {
         let mut envelope = Vec::new();

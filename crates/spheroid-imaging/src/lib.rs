@@ -7,6 +7,7 @@
 //! | Which plane is in focus? | [`FocusMeasure`], [`sharpest_plane`], [`focus_stack`] |
 //! | What does the lamp do, and what the specimen? | [`flatten`], [`Background`] |
 //! | Where is the spheroid, how large, round, rough, dark and grainy? | [`segment`], [`Morphometry`] |
+//! | How far is a pixel from the spheroid? | [`squared_distances`] |
 //! | The same picture with fewer pixels? | [`resample_area`] |
 //!
 //! Decoding keeps type and value of every sample; intensities change only in functions whose name
@@ -40,6 +41,7 @@ mod write;
 pub use cache::{CacheStatistics, CachedStack, StackCache};
 pub use codec::Compression;
 pub use depth::{Depth, Widening, effective_depth};
+pub use distance::squared_distances;
 pub use error::ImagingError;
 pub use focus::{FocusMeasure, focus_profile, sharpest_plane};
 pub use focus_stacking::{FocusStacked, focus_stack};

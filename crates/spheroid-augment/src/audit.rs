@@ -1,0 +1,483 @@
+use ndarray::Array3;
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use spheroid_core::{DrawKey, at_least};
+
+use crate::{
+    AugmentError, Built, Image, Pixel, ToneContract, ToneEffect, Transform,
+    tones::{Histogram, Tones},
+};
+
+/// Measures what a transform does to the tones of an image, over many draws.
+///
+/// A transform that sends equal tones to equal tones is applied to the image's histogram, which is
+/// exact and quick; any other one to all of its pixels, for which every thread holds a copy of the image
+/// and, for large images of floating point, 128 MiB to count distinct values.
+///
+/// # Example
+/// ```
+/// use ndarray::Array3;
+/// use spheroid_augment::{Brightness, Image, ToneAudit, Transform};
+///
+/// let stack = Array3::from_shape_fn((1, 16, 16), |(_, r, c)| (16 * r + c) as u8);
+/// let audit = ToneAudit { draws: 100, seed: 1 };
+/// let brightness = Brightness { strength: 1.0 }.build()?;
+/// let report = audit.run(&brightness, &Image::new(&stack)?, || ())?;
+/// assert_eq!(report.before.distinct, 256);
+/// assert!(report.worst().distinct < 20 && report.breach(&brightness).is_none());
+/// # Ok::<(), spheroid_augment::AugmentError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToneAudit {
+    /// Number of draws, at least 1.
+    pub draws: usize,
+    /// Fixes them.
+    pub seed: u64,
+}
+
+/// The tones of an image, and how far they are from those of the image before.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ToneReading {
+    /// Number of distinct values.
+    pub distinct: usize,
+    /// Least value, on the unit scale.
+    pub min: f64,
+    /// Largest value, on the unit scale.
+    pub max: f64,
+    /// Share of the pixels at 0 or full scale, or beyond.
+    pub at_ends: f64,
+    /// Wasserstein distance to the tones before: by how much of full scale the mean pixel's rank has
+    /// moved; of histograms with 65,536 places.
+    pub distance: f64,
+}
+
+/// What [`ToneAudit`] found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToneReport<D> {
+    /// The image as it was.
+    pub before: ToneReading,
+    /// The image after every draw.
+    pub after: Vec<ToneReading>,
+    /// Draw after which fewest distinct values were left.
+    pub worst: usize,
+    /// What was drawn there.
+    pub worst_draw: D,
+    /// Draw after which most distinct values were there.
+    pub most: usize,
+    /// Type of the samples.
+    pub sample_type: spheroid_imaging::SampleType,
+}
+
+impl ToneAudit {
+    /// The key of a draw, so that it can be made again.
+    pub fn key(&self, draw: usize) -> DrawKey {
+        DrawKey {
+            seed: self.seed,
+            epoch: 0,
+            item: draw as u64,
+            view: 0,
+        }
+    }
+
+    /// Applies every draw of `transform` to `image`; `on_draw` is called after each, from any thread.
+    ///
+    /// # Errors
+    /// When there is no draw, or the transform cannot be applied.
+    pub fn run<X: Transform, T: Pixel>(
+        &self,
+        transform: &Built<X>,
+        image: &Image<'_, T>,
+        on_draw: impl Fn() + Sync,
+    ) -> Result<ToneReport<X::Draw>, AugmentError> {
+        at_least("draws", self.draws, 1, "at least 1")?;
+        let tones = DistinctTones::of(image);
+        let before = tones.reading();
+        let read = |scratch: &mut Scratch, index: usize| {
+            let draw = transform.draw(self.key(index));
+            let reading = match tones.after::<X, T>(transform, image, &draw)? {
+                Some(after) => Ok(after.compared_with(&tones)),
+                None => {
+                    let after = transform.apply(image.view(), &draw)?;
+                    Ok(scratch.reading(after, &tones))
+                }
+            };
+            on_draw();
+            reading
+        };
+        let after = (0..self.draws)
+            .into_par_iter()
+            .map_init(Scratch::default, read)
+            .collect::<Result<Vec<ToneReading>, AugmentError>>()?;
+        let by_distinct = |&index: &usize| after[index].distinct;
+        let worst = (0..self.draws).min_by_key(by_distinct).unwrap_or(0);
+        // The first of equals, as for the worst.
+        let most = (0..self.draws).rev().max_by_key(by_distinct).unwrap_or(0);
+        Ok(ToneReport {
+            before,
+            worst,
+            worst_draw: transform.draw(self.key(worst)),
+            most,
+            after,
+            sample_type: T::TYPE,
+        })
+    }
+}
+
+impl<D> ToneReport<D> {
+    /// The image after the draw that left fewest distinct values.
+    pub fn worst(&self) -> ToneReading {
+        self.after[self.worst]
+    }
+
+    /// The image after the draw that left most distinct values.
+    pub fn most(&self) -> ToneReading {
+        self.after[self.most]
+    }
+
+    /// Share of the distinct values that a reading has fewer, below 0 where it has more.
+    pub fn loss(&self, reading: ToneReading) -> f64 {
+        1.0 - reading.distinct as f64 / self.before.distinct as f64
+    }
+
+    /// The median over all draws of what `value` takes from a reading.
+    pub fn median(&self, value: impl Fn(ToneReading) -> f64) -> f64 {
+        let mut values: Vec<f64> = self.after.iter().map(|reading| value(*reading)).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        if values.len() % 2 == 1 {
+            values[middle]
+        } else {
+            0.5 * (values[middle - 1] + values[middle])
+        }
+    }
+
+    /// The first draw that broke the promise of `transform`, and how.
+    pub fn breach<X: Transform<Draw = D>>(&self, transform: &Built<X>) -> Option<String> {
+        let contract = transform.settings().tone_contract(self.sample_type);
+        let mut readings = self.after.iter().enumerate();
+        readings.find_map(|(draw, reading)| {
+            let how = breach(contract, self.before, *reading)?;
+            Some(format!("draw {draw}: {how}"))
+        })
+    }
+}
+
+fn breach(contract: ToneContract, before: ToneReading, after: ToneReading) -> Option<String> {
+    let (had, has) = (before.distinct, after.distinct);
+    let kept = match contract.tones {
+        ToneEffect::Selected { added } => has <= had + added,
+        ToneEffect::OneToOne => has == had,
+        ToneEffect::Merged { most_lost } => {
+            has <= had && (had - has) as f64 <= most_lost * had as f64
+        }
+        ToneEffect::Mixed => true,
+    };
+    if !kept {
+        return Some(format!("{had} distinct values became {has}"));
+    }
+    let clipped = !contract.clips && before.at_ends == 0.0 && after.at_ends > 0.0;
+    clipped.then(|| format!("{} of the pixels came to lie at an end", after.at_ends))
+}
+
+/// Number of places in which distances are measured.
+const PLACES: usize = 1 << 16;
+
+fn place(tone: f64) -> usize {
+    (tone.clamp(0.0, 1.0) * (PLACES - 1) as f64).round() as usize
+}
+
+/// The distinct tones of an image with their frequencies, ascending.
+struct DistinctTones {
+    values: Vec<f64>,
+    counts: Vec<u64>,
+    full: Option<f64>,
+    /// Number of pixels up to every place.
+    cumulative: Vec<u64>,
+}
+
+impl DistinctTones {
+    fn of<T: Pixel>(image: &Image<'_, T>) -> Self {
+        if T::INTEGER {
+            let Histogram { values, counts, .. } = Histogram::of(image.samples());
+            return Self::new(values, counts, Some(T::FULL));
+        }
+        let mut pixels: Vec<f32> = image
+            .samples()
+            .iter()
+            .map(|pixel| pixel.to_unit())
+            .collect();
+        pixels.par_sort_unstable_by(f32::total_cmp);
+        let runs = pixels.chunk_by(|a, b| a == b);
+        let (values, counts) = runs
+            .map(|run| (f64::from(run[0]), run.len() as u64))
+            .unzip();
+        Self::new(values, counts, None)
+    }
+
+    /// From ascending values without repetition.
+    fn new(values: Vec<f64>, counts: Vec<u64>, full: Option<f64>) -> Self {
+        let mut cumulative = vec![0; PLACES];
+        for (value, count) in values.iter().zip(&counts) {
+            cumulative[place(*value)] += count;
+        }
+        sum_up(&mut cumulative);
+        Self {
+            values,
+            counts,
+            full,
+            cumulative,
+        }
+    }
+
+    /// The tones after a draw, if they follow from the tones before.
+    fn after<X: Transform, T: Pixel>(
+        &self,
+        transform: &Built<X>,
+        image: &Image<'_, T>,
+        draw: &X::Draw,
+    ) -> Result<Option<Self>, AugmentError> {
+        if image.is_rgb() {
+            return Ok(None);
+        }
+        let mut values = self.values.clone();
+        let tones = Tones::with_counts(&mut values, &self.counts, self.full);
+        if !transform.settings().map_tones(tones, draw)? {
+            return Ok(None);
+        }
+        let stored = values.into_iter().map(|value| T::from_unit_f64(value));
+        let mut tones: Vec<(f64, u64)> = stored
+            .map(|pixel| f64::from(pixel.to_counts()) / T::FULL)
+            .zip(self.counts.iter().copied())
+            .collect();
+        tones.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        let runs = tones.chunk_by(|a, b| a.0 == b.0);
+        let (values, counts) = runs
+            .map(|run| (run[0].0, run.iter().map(|tone| tone.1).sum::<u64>()))
+            .unzip();
+        Ok(Some(Self::new(values, counts, self.full)))
+    }
+
+    fn compared_with(&self, before: &Self) -> ToneReading {
+        let at_ends = self
+            .values
+            .iter()
+            .zip(&self.counts)
+            .filter(|(value, _)| is_at_end(**value));
+        let pixels = self.cumulative[PLACES - 1];
+        ToneReading {
+            distinct: self.values.len(),
+            min: self.values[0],
+            max: self.values[self.values.len() - 1],
+            at_ends: at_ends.map(|tone| *tone.1).sum::<u64>() as f64 / pixels as f64,
+            distance: distance(&before.cumulative, &self.cumulative),
+        }
+    }
+
+    fn reading(&self) -> ToneReading {
+        self.compared_with(self)
+    }
+}
+
+fn is_at_end(tone: f64) -> bool {
+    tone <= 0.0 || tone >= 1.0
+}
+
+fn sum_up(counts: &mut [u64]) {
+    let mut sum = 0;
+    for count in counts {
+        sum += *count;
+        *count = sum;
+    }
+}
+
+/// Area between two cumulative histograms, which may be of different numbers of pixels.
+fn distance(a: &[u64], b: &[u64]) -> f64 {
+    let (a_pixels, b_pixels) = (a[PLACES - 1] as f64, b[PLACES - 1] as f64);
+    let gaps = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| (*a as f64 / a_pixels - *b as f64 / b_pixels).abs());
+    gaps.sum::<f64>() / (PLACES - 1) as f64
+}
+
+/// What a thread needs to read pixels.
+#[derive(Default)]
+struct Scratch {
+    /// One bit for every number of `f32` from 0 to 1.
+    seen: Vec<u64>,
+}
+
+/// Images of so many pixels are counted with bits and not sorted.
+const LARGE: usize = 1 << 20;
+const ONE: u32 = 1.0_f32.to_bits();
+
+impl Scratch {
+    fn reading<T: Pixel>(&mut self, image: Image<'_, T>, before: &DistinctTones) -> ToneReading {
+        if T::INTEGER {
+            let Histogram { values, counts, .. } = Histogram::of(image.samples());
+            return DistinctTones::new(values, counts, None).compared_with(before);
+        }
+        self.reading_of_floats(&image.into_unit().into_samples(), before)
+    }
+
+    fn reading_of_floats(&mut self, samples: &Array3<f32>, before: &DistinctTones) -> ToneReading {
+        let (mut least, mut most, mut at_ends) = (f32::INFINITY, f32::NEG_INFINITY, 0_usize);
+        let mut cumulative = vec![0_u64; PLACES];
+        for &value in samples {
+            (least, most) = (least.min(value), most.max(value));
+            at_ends += usize::from(value <= 0.0 || value >= 1.0);
+            let place = value.clamp(0.0, 1.0) * (PLACES - 1) as f32;
+            cumulative[(place + 0.5) as usize] += 1;
+        }
+        sum_up(&mut cumulative);
+        ToneReading {
+            distinct: self.distinct(samples),
+            min: least.into(),
+            max: most.into(),
+            at_ends: at_ends as f64 / samples.len() as f64,
+            distance: distance(&before.cumulative, &cumulative),
+        }
+    }
+
+    fn distinct(&mut self, samples: &Array3<f32>) -> usize {
+        // Both zeros are one value.
+        let bits = samples.iter().map(|value| (value + 0.0).to_bits());
+        let mut outside: Vec<u32> = Vec::new();
+        let mut distinct = 0;
+        if samples.len() < LARGE {
+            outside.extend(bits);
+        } else {
+            self.seen.clear();
+            self.seen.resize((ONE as usize >> 6) + 1, 0);
+            for bits in bits {
+                if bits <= ONE {
+                    self.seen[bits as usize >> 6] |= 1 << (bits & 63);
+                } else {
+                    outside.push(bits);
+                }
+            }
+            distinct = self
+                .seen
+                .iter()
+                .map(|word| word.count_ones() as usize)
+                .sum();
+        }
+        outside.sort_unstable();
+        outside.dedup();
+        distinct + outside.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ColorJitter, GaussianBlur, Solarize};
+
+    fn texture(rows: usize, columns: usize) -> Array3<u16> {
+        Array3::from_shape_fn((2, rows, columns), |(p, r, c)| {
+            (9000 + 16 * ((31 * p + 7 * r + 13 * c) % 2000)) as u16
+        })
+    }
+
+    #[test]
+    fn bits_and_sorting_count_alike() {
+        let values = Array3::from_shape_fn((1, 1024, 1200), |(_, r, c)| {
+            ((r * c) % 70_000) as f32 / 65_535.0 - 0.01
+        });
+        let small = values.slice(ndarray::s![.., ..500, ..]).to_owned();
+        assert!(values.len() > LARGE && small.len() < LARGE);
+        let distinct = |values: &Array3<f32>| {
+            let set: std::collections::HashSet<u32> =
+                values.iter().map(|value| (value + 0.0).to_bits()).collect();
+            (Scratch::default().distinct(values), set.len())
+        };
+        for values in [values, small] {
+            let (found, expected) = distinct(&values);
+            assert_eq!(found, expected);
+        }
+    }
+
+    #[test]
+    fn histogram_and_pixels_give_one_reading() {
+        let stack = texture(60, 50);
+        let image = Image::new(&stack).unwrap();
+        let jitter = ColorJitter {
+            brightness: 1.0,
+            contrast: 1.0,
+            ..ColorJitter::default()
+        };
+        let solarize = Solarize {
+            threshold: crate::Range::new(0.2, 0.4),
+        };
+        for transform in [crate::AnyTransform::from(jitter), solarize.into()] {
+            let built = transform.build().unwrap();
+            let tones = DistinctTones::of(&image);
+            for index in 0..20 {
+                let draw = built.draw(ToneAudit { draws: 1, seed: 3 }.key(index));
+                let by_tones = tones.after(&built, &image, &draw).unwrap().unwrap();
+                let view = built.apply(image.view(), &draw).unwrap();
+                let by_pixels = Scratch::default().reading(view, &tones);
+                let by_tones = by_tones.compared_with(&tones);
+                assert_eq!(by_tones.distinct, by_pixels.distinct);
+                assert_eq!(by_tones.at_ends, by_pixels.at_ends);
+                assert!((by_tones.distance - by_pixels.distance).abs() < 1e-6);
+                assert!((by_tones.max - by_pixels.max).abs() < 1e-6);
+            }
+        }
+    }
+
+    #[test]
+    fn moving_all_tones_by_a_tenth_is_a_distance_of_a_tenth() {
+        let tones = |values: Vec<f64>| DistinctTones::new(values, vec![1, 3], None);
+        let (before, after) = (tones(vec![0.2, 0.4]), tones(vec![0.3, 0.5]));
+        assert!((after.compared_with(&before).distance - 0.1).abs() < 1e-4);
+        assert_eq!(before.reading().distance, 0.0);
+    }
+
+    #[test]
+    fn a_broken_promise_is_told() {
+        let reading = |distinct, at_ends| ToneReading {
+            distinct,
+            min: 0.0,
+            max: 1.0,
+            at_ends,
+            distance: 0.0,
+        };
+        let before = reading(100, 0.0);
+        let merged = |most_lost| ToneContract {
+            tones: ToneEffect::Merged { most_lost },
+            clips: false,
+        };
+        assert!(breach(merged(0.3), before, reading(70, 0.0)).is_none());
+        assert!(breach(merged(0.3), before, reading(69, 0.0)).is_some());
+        assert!(breach(merged(1.0), before, reading(101, 0.0)).is_some());
+        assert!(breach(merged(1.0), before, reading(99, 0.1)).is_some());
+        assert!(breach(ToneContract::selected(1), before, reading(101, 0.0)).is_none());
+        assert!(breach(ToneContract::selected(0), before, reading(101, 0.0)).is_some());
+        assert!(breach(ToneContract::mixed(true), before, reading(9999, 0.5)).is_none());
+    }
+
+    #[test]
+    fn the_report_does_not_depend_on_threads() {
+        let stack = texture(20, 20);
+        let blur = GaussianBlur::new(0.0, 2.0).build().unwrap();
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            let audit = ToneAudit { draws: 30, seed: 5 };
+            pool.install(|| {
+                audit
+                    .run(&blur, &Image::new(&stack).unwrap(), || ())
+                    .unwrap()
+            })
+        };
+        assert_eq!(run(1), run(4));
+        assert!(
+            ToneAudit { draws: 0, seed: 1 }
+                .run(&blur, &Image::new(&stack).unwrap(), || ())
+                .is_err()
+        );
+    }
+}

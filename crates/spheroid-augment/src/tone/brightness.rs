@@ -1,0 +1,101 @@
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+use spheroid_core::{ParamError, non_negative};
+use spheroid_imaging::SampleType;
+
+use crate::{
+    AugmentError, Image, Pixel, Range, ToneContract, Tones, Transform,
+    tones::{self, Real, ToneMap},
+};
+
+/// Multiplies every pixel by one factor and clamps to the range from 0 to full scale.
+///
+/// # Source
+/// torchvision's `adjust_brightness` on floating point.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Brightness {
+    /// Largest change: factors lie between 1 − strength, but not below 0, and 1 + strength.
+    pub strength: f64,
+}
+
+/// The factor.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BrightnessDraw {
+    /// At least 0; 1 changes nothing.
+    pub factor: f64,
+}
+
+/// Factors around 1 as torchvision draws them.
+pub(crate) fn draw_factor(strength: f64, rng: &mut ChaCha8Rng) -> f64 {
+    Range::new((1.0 - strength).max(0.0), 1.0 + strength).draw(rng)
+}
+
+impl ToneMap for BrightnessDraw {
+    fn map<V: Real>(&self, mut tones: Tones<'_, V>) -> Result<(), AugmentError> {
+        tones.affine_clamped(non_negative("factor", self.factor)?, 0.0);
+        Ok(())
+    }
+}
+
+impl Transform for Brightness {
+    type Draw = BrightnessDraw;
+
+    fn name(&self) -> &'static str {
+        "brightness"
+    }
+
+    fn check(&self) -> Result<(), ParamError> {
+        non_negative("strength", self.strength).map(drop)
+    }
+
+    fn draw(&self, rng: &mut ChaCha8Rng) -> BrightnessDraw {
+        BrightnessDraw {
+            factor: draw_factor(self.strength, rng),
+        }
+    }
+
+    fn apply<'a, T: Pixel>(
+        &self,
+        image: Image<'a, T>,
+        draw: &BrightnessDraw,
+    ) -> Result<Image<'a, T>, AugmentError> {
+        tones::apply(image, draw)
+    }
+
+    fn tone_contract(&self, _: SampleType) -> ToneContract {
+        ToneContract::merged(true)
+    }
+
+    fn map_tones(
+        &self,
+        tones: Tones<'_, f64>,
+        draw: &BrightnessDraw,
+    ) -> Result<bool, AugmentError> {
+        draw.map(tones).map(|()| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reference::cases;
+
+    #[derive(Deserialize)]
+    struct Params {
+        factor: f64,
+    }
+
+    #[test]
+    fn agrees_with_torchvision() {
+        let cases = cases::<Params>("torchvision.json", "brightness");
+        assert!(cases.len() >= 6);
+        for case in cases {
+            let draw = BrightnessDraw {
+                factor: case.params.factor,
+            };
+            case.check(&Brightness { strength: 1.0 }, &draw);
+        }
+    }
+}
