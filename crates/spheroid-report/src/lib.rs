@@ -58,6 +58,8 @@ mod page;
 mod plate_map;
 mod report;
 mod thumbnails;
+mod tone_audit;
 
 pub use error::ReportError;
 pub use report::{Comparison, LossPoint, PredictorSkill, RankingRow, Report, Thumbnail, WellScore};
+pub use tone_audit::{ToneAuditPanel, tone_audit_svg};

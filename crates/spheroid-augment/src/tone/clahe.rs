@@ -14,6 +14,9 @@ use crate::{
 /// are counted together, so that equal tones of one place stay equal. Floating point is clamped to the
 /// range and interpolated between two places.
 ///
+/// With 65,536 places a tile has few pixels a place, and every limit below places ÷ pixels of a tile cuts
+/// at one pixel: use larger limits than with 8 bits.
+///
 /// # Source
 /// Zuiderveld, *Contrast limited adaptive histogram equalization*, Graphics Gems IV (1994), as OpenCV's
 /// `createCLAHE`.
@@ -223,7 +226,13 @@ impl Places {
     /// Where a value of the unit scale stands among the levels.
     fn of(self, value: f32) -> f32 {
         let place = value.clamp(0.0, 1.0) * (self.levels - 1) as f32;
-        if self.whole { place.round() } else { place }
+        let nearest = place.round();
+        // A tone of 16 bits stands at its place, as far as `f32` can hold it.
+        if self.whole || (place - nearest).abs() < 0.01 {
+            nearest
+        } else {
+            place
+        }
     }
 }
 
