@@ -42,6 +42,12 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     if let Some(last) = model.epochs.last() {
         println!("loss {:.4} after {} epochs", last.loss, last.epoch);
     }
+    if let Some(waiting) = model.waiting {
+        println!(
+            "steps waited for views in {:.1} % of the time",
+            100.0 * waiting
+        );
+    }
     println!("model in {}", out.display());
     Ok(())
 }

@@ -80,6 +80,9 @@ pub struct Model {
     pub encoder: Encoder,
     /// Every epoch of its training.
     pub epochs: Vec<Epoch>,
+    /// Share of the training time in which steps waited for views, 0 to 1; `None` when nothing was trained
+    /// in this run.
+    pub waiting: Option<f64>,
 }
 
 impl Model {
@@ -133,10 +136,12 @@ impl Model {
         )?;
         monitor.finish();
         let encoder = trained.method.encoder().clone();
+        let took = trained.took.as_secs_f64();
         Ok(Self {
             config,
             encoder,
             epochs: trained.epochs,
+            waiting: (!trained.waited.is_zero()).then(|| trained.waited.as_secs_f64() / took),
         })
     }
 
@@ -172,6 +177,7 @@ impl Model {
             config,
             encoder,
             epochs: Vec::new(),
+            waiting: None,
         })
     }
 

@@ -14,8 +14,9 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use spheroid::{
     Monitor, PipelineError, Plate,
+    augment::PolicyConfig,
     core::{CoreError, PlateFormat, StackSource, atomic},
-    pretrain::{ENCODER, EPOCHS, METHOD, PretrainConfig},
+    pretrain::{ENCODER, EPOCHS, METHOD, POLICY, PretrainConfig},
     sim::PlateSimConfig,
     ssl,
 };
@@ -54,6 +55,9 @@ pub struct EncoderArguments {
     /// Network: resnet10-w8, resnet10-w16, resnet18-w16 or resnet18.
     #[arg(long, default_value = ENCODER)]
     encoder: String,
+    /// How views are made: the name of a policy, such as spheroid or simclr, or its JSON file.
+    #[arg(long, default_value = POLICY)]
+    policy: String,
     /// Passes over the images; 0 leaves the encoder untrained.
     #[arg(long, default_value_t = EPOCHS)]
     epochs: usize,
@@ -68,7 +72,9 @@ pub struct EncoderArguments {
 impl EncoderArguments {
     /// The settings that are meant.
     pub fn config(&self) -> Result<PretrainConfig, PipelineError> {
-        PretrainConfig::by_name(&self.encoder, &self.method, self.epochs, self.seed)
+        let config = PretrainConfig::by_name(&self.encoder, &self.method, self.epochs, self.seed)?;
+        let policy = PolicyConfig::by_name_or_path(&self.policy)?;
+        Ok(PretrainConfig { policy, ..config })
     }
 }
 

@@ -11,8 +11,7 @@ use crate::{
 /// Measures what a transform does to the tones of an image, over many draws.
 ///
 /// A transform that sends equal tones to equal tones is applied to the image's histogram, which is
-/// exact and quick; any other one to all of its pixels, for which every thread holds a copy of the image
-/// and, for large images of floating point, 128 MiB to count distinct values.
+/// exact and quick; any other one to all of its pixels, for which every thread holds copies of the image.
 ///
 /// # Example
 /// ```
@@ -303,13 +302,12 @@ fn distance(a: &[u64], b: &[u64]) -> f64 {
 /// What a thread needs to read pixels.
 #[derive(Default)]
 struct Scratch {
-    /// One bit for every number of `f32` from 0 to 1.
+    /// One bit for every number of `f32` from the least positive one to the largest of an image.
     seen: Vec<u64>,
 }
 
 /// Images of so many pixels are counted with bits and not sorted.
 const LARGE: usize = 1 << 20;
-const ONE: u32 = 1.0_f32.to_bits();
 
 impl Scratch {
     fn reading<T: Pixel>(&mut self, image: Image<'_, T>, before: &DistinctTones) -> ToneReading {
@@ -322,16 +320,25 @@ impl Scratch {
 
     fn reading_of_floats(&mut self, samples: &Array3<f32>, before: &DistinctTones) -> ToneReading {
         let (mut least, mut most, mut at_ends) = (f32::INFINITY, f32::NEG_INFINITY, 0_usize);
+        let mut least_positive = f32::INFINITY;
         let mut cumulative = vec![0_u64; PLACES];
         for &value in samples {
             (least, most) = (least.min(value), most.max(value));
+            if value > 0.0 {
+                least_positive = least_positive.min(value);
+            }
             at_ends += usize::from(value <= 0.0 || value >= 1.0);
             let place = value.clamp(0.0, 1.0) * (PLACES - 1) as f32;
             cumulative[(place + 0.5) as usize] += 1;
         }
         sum_up(&mut cumulative);
+        let range = (least_positive.to_bits(), most.max(least_positive).to_bits());
         ToneReading {
-            distinct: self.distinct(samples),
+            distinct: if samples.len() < LARGE {
+                count_by_sorting(samples)
+            } else {
+                self.count_by_bits(samples, range)
+            },
             min: least.into(),
             max: most.into(),
             at_ends: at_ends as f64 / samples.len() as f64,
@@ -339,33 +346,45 @@ impl Scratch {
         }
     }
 
-    fn distinct(&mut self, samples: &Array3<f32>) -> usize {
-        // Both zeros are one value.
-        let bits = samples.iter().map(|value| (value + 0.0).to_bits());
-        let mut outside: Vec<u32> = Vec::new();
-        let mut distinct = 0;
-        if samples.len() < LARGE {
-            outside.extend(bits);
-        } else {
-            self.seen.clear();
-            self.seen.resize((ONE as usize >> 6) + 1, 0);
-            for bits in bits {
-                if bits <= ONE {
-                    self.seen[bits as usize >> 6] |= 1 << (bits & 63);
-                } else {
-                    outside.push(bits);
-                }
+    /// Number of distinct values, the positive ones of which lie within `range`.
+    ///
+    /// Positive numbers are in the order of their bits, so a range of one power of two takes 1 MiB, which
+    /// stays in the cache.
+    fn count_by_bits(&mut self, samples: &Array3<f32>, range: (u32, u32)) -> usize {
+        self.seen.clear();
+        self.seen.resize(((range.1 - range.0) as usize >> 6) + 1, 0);
+        let mut others = Vec::new();
+        let mut zero = false;
+        for &value in samples {
+            if value > 0.0 {
+                let bit = value.to_bits() - range.0;
+                self.seen[bit as usize >> 6] |= 1 << (bit & 63);
+            } else if value == 0.0 {
+                zero = true;
+            } else {
+                others.push(value.to_bits());
             }
-            distinct = self
-                .seen
-                .iter()
-                .map(|word| word.count_ones() as usize)
-                .sum();
         }
-        outside.sort_unstable();
-        outside.dedup();
-        distinct + outside.len()
+        others.sort_unstable();
+        others.dedup();
+        let positive: usize = self
+            .seen
+            .iter()
+            .map(|word| word.count_ones() as usize)
+            .sum();
+        positive + others.len() + usize::from(zero)
     }
+}
+
+fn count_by_sorting(samples: &Array3<f32>) -> usize {
+    // Both zeros are one value.
+    let mut bits: Vec<u32> = samples
+        .iter()
+        .map(|value| (value + 0.0).to_bits())
+        .collect();
+    bits.sort_unstable();
+    bits.dedup();
+    bits.len()
 }
 
 #[cfg(test)]
@@ -384,17 +403,23 @@ mod tests {
         let values = Array3::from_shape_fn((1, 1024, 1200), |(_, r, c)| {
             ((r * c) % 70_000) as f32 / 65_535.0 - 0.01
         });
-        let small = values.slice(ndarray::s![.., ..500, ..]).to_owned();
-        assert!(values.len() > LARGE && small.len() < LARGE);
-        let distinct = |values: &Array3<f32>| {
-            let set: std::collections::HashSet<u32> =
-                values.iter().map(|value| (value + 0.0).to_bits()).collect();
-            (Scratch::default().distinct(values), set.len())
-        };
-        for values in [values, small] {
-            let (found, expected) = distinct(&values);
-            assert_eq!(found, expected);
-        }
+        assert!(values.len() > LARGE);
+        let positive = values.iter().copied().filter(|value| *value > 0.0);
+        let range = positive.fold((u32::MAX, 0), |(low, high), value| {
+            (low.min(value.to_bits()), high.max(value.to_bits()))
+        });
+        let by_bits = Scratch::default().count_by_bits(&values, range);
+        assert_eq!(by_bits, count_by_sorting(&values));
+        // The same through a reading, of an image without any positive value too.
+        let before = DistinctTones::of(&Image::new(&values).unwrap());
+        let found = Scratch::default().reading_of_floats(&values, &before);
+        assert_eq!((found.distinct, found.distance), (by_bits, 0.0));
+        let dark = values.mapv(|value| -value.abs());
+        let found = Scratch::default().reading_of_floats(&dark, &before);
+        assert_eq!(
+            (found.distinct, found.at_ends),
+            (count_by_sorting(&dark), 1.0)
+        );
     }
 
     #[test]

@@ -74,7 +74,8 @@ impl PatchMask {
     ) -> Result<Array2<bool>, AugmentError> {
         at_least("patch", self.patch, 1, "at least 1")?;
         fraction("share", self.share)?;
-        if rows == 0 || columns == 0 || rows % self.patch != 0 || columns % self.patch != 0 {
+        let divides = |side: usize| side > 0 && side.is_multiple_of(self.patch);
+        if !divides(rows) || !divides(columns) {
             let rule = "a divisor of both sides of the image";
             return Err(ParamError::new("patch", self.patch, rule).into());
         }

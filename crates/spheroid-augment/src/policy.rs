@@ -24,7 +24,7 @@ use crate::{AnyDraw, AnyTransform, AugmentError, Image, Pixel, Transform};
 /// let stack = Array3::from_shape_fn((3, 200, 300), |(p, r, c)| (p + 7 * r + c) as u16);
 /// let views = config.build()?.views(&Image::new(&stack)?, 1, 0, 0)?.views;
 /// assert_eq!(views.len(), 2);
-/// assert_eq!(views[0].dim(), (3, 96, 96));
+/// assert_eq!(views[0].dim(), (1, 96, 96));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -197,8 +197,9 @@ impl PolicyConfig {
     /// | `dino` | DINO, arXiv:2104.14294, on grey: 2 global and 6 local crops |
     /// | `supervised` | 1 view, cropped to 80 to 100 % |
     ///
-    /// On grey means without saturation, hue and grayscale, which grey images do not have. Sizes are for
-    /// small encoders: 96 px, and 48 for local crops, where the papers have 224 and 96.
+    /// On grey means that a view shows one plane, drawn at random, and that saturation, hue and grayscale are
+    /// left out, which grey images do not have. Sizes are for small encoders: 96 px, and 48 for local
+    /// crops, where the papers have 224 and 96.
     ///
     /// # Errors
     /// When there is no such policy; the message lists the names.
@@ -605,10 +606,10 @@ mod tests {
             ("rgb_planes_4_views", 4, vec![(3, 96, 96)]),
             ("other_planes", 2, vec![(1, 96, 96)]),
             ("anchor_and_planes", 3, vec![(1, 96, 96)]),
-            ("simclr", 2, vec![(3, 96, 96)]),
-            ("byol", 2, vec![(3, 96, 96)]),
-            ("dino", 8, vec![(3, 96, 96), (3, 96, 96), (3, 48, 48)]),
-            ("supervised", 1, vec![(3, 96, 96)]),
+            ("simclr", 2, vec![(1, 96, 96)]),
+            ("byol", 2, vec![(1, 96, 96)]),
+            ("dino", 8, vec![(1, 96, 96), (1, 96, 96), (1, 48, 48)]),
+            ("supervised", 1, vec![(1, 96, 96)]),
         ] {
             let config = PolicyConfig::preset(name).unwrap();
             let again: PolicyConfig =

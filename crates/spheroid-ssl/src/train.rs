@@ -2,7 +2,11 @@
 
 mod checkpoint;
 
-use std::{path::Path, sync::mpsc};
+use std::{
+    path::Path,
+    sync::mpsc,
+    time::{Duration, Instant},
+};
 
 use burn::{
     optim::{AdamWConfig, GradientsParams},
@@ -111,6 +115,10 @@ pub struct Trained<M> {
     pub method: M,
     /// Every epoch of the run, those before a resume included.
     pub epochs: Vec<Epoch>,
+    /// Time in which steps waited for views, since the start or the resume.
+    pub waited: Duration,
+    /// Time of all steps and checkpoints, since the start or the resume.
+    pub took: Duration,
 }
 
 /// What [`train`] tells while it works.
@@ -179,41 +187,54 @@ pub fn train<M: Method, V: Views>(
         done: epochs.len() * steps_per_epoch,
         steps,
     });
-    for epoch in epochs.len()..config.epochs {
-        let mut sum = 0.0;
-        let batches = batches(views.len(), config, epoch);
-        let finished = with_prefetch(views, config.seed, epoch, &batches, |step, batch| {
-            let tensors = batch
-                .iter()
-                .map(|view| to_tensor(view, planes, &device))
-                .collect::<Result<Vec<Tensor<4>>, _>>()?;
-            let loss = method.loss(tensors)?;
-            let gradients = GradientsParams::from_grads(loss.backward(), &method);
-            let rate = config.rate(epoch * steps_per_epoch + step, steps_per_epoch);
-            method = optimizer.step(rate, method.clone(), gradients);
-            let loss = f64::from(loss.into_scalar::<f32>());
-            if !loss.is_finite() {
-                let learning_rate = config.learning_rate;
-                return Err(SslError::Diverged {
-                    epoch: epoch + 1,
-                    loss,
-                    learning_rate,
-                });
+    let started = Instant::now();
+    let mut waited = Duration::ZERO;
+    let first = epochs.len();
+    std::thread::scope(|scope| {
+        let (sender, receiver) = mpsc::sync_channel(AHEAD);
+        scope.spawn(move || make_batches(views, config, first, &sender));
+        for epoch in first..config.epochs {
+            let mut sum = 0.0;
+            for step in 0..steps_per_epoch {
+                let asked = Instant::now();
+                let batch = receiver.recv().expect("a batch is sent for every step")?;
+                waited += asked.elapsed();
+                let tensors = batch
+                    .iter()
+                    .map(|view| to_tensor(view, planes, &device))
+                    .collect::<Result<Vec<Tensor<4>>, _>>()?;
+                let loss = method.loss(tensors)?;
+                let gradients = GradientsParams::from_grads(loss.backward(), &method);
+                let rate = config.rate(epoch * steps_per_epoch + step, steps_per_epoch);
+                method = optimizer.step(rate, method.clone(), gradients);
+                let loss = f64::from(loss.into_scalar::<f32>());
+                if !loss.is_finite() {
+                    let learning_rate = config.learning_rate;
+                    return Err(SslError::Diverged {
+                        epoch: epoch + 1,
+                        loss,
+                        learning_rate,
+                    });
+                }
+                sum += loss;
+                on_progress(Progress::Step { loss });
             }
-            sum += loss;
-            on_progress(Progress::Step { loss });
-            Ok(())
-        });
-        finished?;
-        epochs.push(Epoch {
-            epoch: epoch + 1,
-            loss: sum / steps_per_epoch as f64,
-        });
-        if let Some(checkpoints) = &checkpoints {
-            checkpoint::save(checkpoints, config, &epochs, &method, &optimizer)?;
+            epochs.push(Epoch {
+                epoch: epoch + 1,
+                loss: sum / steps_per_epoch as f64,
+            });
+            if let Some(checkpoints) = &checkpoints {
+                checkpoint::save(checkpoints, config, &epochs, &method, &optimizer)?;
+            }
         }
-    }
-    Ok(Trained { method, epochs })
+        Ok(())
+    })?;
+    Ok(Trained {
+        method,
+        epochs,
+        waited,
+        took: started.elapsed(),
+    })
 }
 
 /// The images of every step of an epoch, in an order that seed and epoch fix.
@@ -232,32 +253,27 @@ fn batches(images: usize, config: &TrainConfig, epoch: usize) -> Vec<Vec<usize>>
         .collect()
 }
 
-/// Calls `step` with the views of each batch (view by view), which are made ahead on other threads.
-fn with_prefetch<V: Views>(
+/// Batches that are ready before they are asked for.
+const AHEAD: usize = 2;
+
+/// Makes the views of every batch of the epochs from `first` on (view by view) and sends them, as far ahead as
+/// the channel holds.
+fn make_batches<V: Views>(
     views: &V,
-    seed: u64,
-    epoch: usize,
-    batches: &[Vec<usize>],
-    mut step: impl FnMut(usize, Vec<Vec<Array3<f32>>>) -> Result<(), SslError>,
-) -> Result<(), SslError> {
-    const AHEAD: usize = 2;
-    std::thread::scope(|scope| {
-        let (sender, receiver) = mpsc::sync_channel(AHEAD);
-        scope.spawn(move || {
-            for batch in batches {
-                let made = make_views(views, seed, epoch, batch);
-                let failed = made.is_err();
-                // The receiver is gone when a step has failed.
-                if sender.send(made).is_err() || failed {
-                    return;
-                }
+    config: &TrainConfig,
+    first: usize,
+    sender: &mpsc::SyncSender<Result<Vec<Vec<Array3<f32>>>, SslError>>,
+) {
+    for epoch in first..config.epochs {
+        for batch in batches(views.len(), config, epoch) {
+            let made = make_views(views, config.seed, epoch, &batch);
+            let failed = made.is_err();
+            // The receiver is gone when a step has failed.
+            if sender.send(made).is_err() || failed {
+                return;
             }
-        });
-        for (index, batch) in receiver.iter().enumerate() {
-            step(index, batch?)?;
         }
-        Ok(())
-    })
+    }
 }
 
 /// Views of a batch, outer index the view.

@@ -247,11 +247,9 @@ fn clip(histogram: &mut [usize], limit: usize) {
     for count in histogram.iter_mut() {
         *count += each;
     }
-    if rest > 0 {
-        let step = (histogram.len() / rest).max(1);
-        for count in histogram.iter_mut().step_by(step).take(rest) {
-            *count += 1;
-        }
+    let step = histogram.len().checked_div(rest).unwrap_or(1).max(1);
+    for count in histogram.iter_mut().step_by(step).take(rest) {
+        *count += 1;
     }
 }
 
