@@ -69,3 +69,7 @@ pub use tone::{
 };
 pub use tones::Tones;
 pub use transform::{Built, Range, Transform};
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -71,8 +71,16 @@ impl Transform for Median {
     }
 }
 
-/// What is no number is above all others.
 fn medians(samples: &Array3<f32>, radius: usize) -> Array3<f32> {
+    if radius == 1 && !samples.iter().any(|value| value.is_nan()) {
+        medians_of_nine(samples)
+    } else {
+        medians_of_any(samples, radius)
+    }
+}
+
+/// What is no number is above all others.
+fn medians_of_any(samples: &Array3<f32>, radius: usize) -> Array3<f32> {
     let (_, rows, columns) = samples.dim();
     let across = |at: usize, length: usize| {
         (0..=2 * radius)
@@ -89,6 +97,52 @@ fn medians(samples: &Array3<f32>, radius: usize) -> Array3<f32> {
     })
 }
 
+/// Squares of 3 × 3, without NaN.
+///
+/// Three numbers of a column are put in order once and serve three squares; the median of nine is then the
+/// median of the largest of the least, the median of the middle and the least of the largest ones.
+/// Everything is a minimum or a maximum of whole rows.
+fn medians_of_nine(samples: &Array3<f32>) -> Array3<f32> {
+    let (_, rows, columns) = samples.dim();
+    let mut out = samples.clone();
+    // Ordered columns, with one more to either side.
+    let [mut least, mut middle, mut largest] = [(); 3].map(|()| vec![0.0_f32; columns + 2]);
+    for (plane, mut out) in samples.outer_iter().zip(out.outer_iter_mut()) {
+        let plane = plane.to_slice().expect("samples are in row-major order");
+        let out = out.as_slice_mut().expect("samples are in row-major order");
+        for (row, out) in out.chunks_exact_mut(columns).enumerate() {
+            let line = |offset: isize| {
+                let from = mirror(row as isize + offset, rows) * columns;
+                &plane[from..from + columns]
+            };
+            let (above, here, below) = (line(-1), line(0), line(1));
+            for column in 0..columns {
+                let [low, mid, high] = ordered([above[column], here[column], below[column]]);
+                least[column + 1] = low;
+                middle[column + 1] = mid;
+                largest[column + 1] = high;
+            }
+            for ordered in [&mut least, &mut middle, &mut largest] {
+                ordered[0] = ordered[1 + mirror(-1, columns)];
+                ordered[columns + 1] = ordered[1 + mirror(columns as isize, columns)];
+            }
+            for column in 0..columns {
+                let three = |of: &[f32]| [of[column], of[column + 1], of[column + 2]];
+                let [a, b, c] = three(&least);
+                let [d, e, f] = three(&largest);
+                let candidates = [a.max(b).max(c), ordered(three(&middle))[1], d.min(e).min(f)];
+                out[column] = ordered(candidates)[1];
+            }
+        }
+    }
+    out
+}
+
+fn ordered([a, b, c]: [f32; 3]) -> [f32; 3] {
+    let (low, high) = (a.min(b), a.max(b));
+    [low.min(c), low.max(high.min(c)), high.max(c)]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -101,5 +155,17 @@ mod tests {
         for case in cases {
             case.check(&Median { radius: [1, 3] }, &case.params);
         }
+    }
+
+    #[test]
+    fn squares_of_nine_are_taken_as_any_others() {
+        for shape in [(2, 9, 13), (1, 1, 7), (1, 6, 1), (1, 2, 2), (1, 1, 1)] {
+            let samples = Array3::from_shape_fn(shape, |(p, r, c)| {
+                ((p * 31 + r * 7919 + c * 104_729) % 23) as f32
+            });
+            assert_eq!(medians_of_nine(&samples), medians_of_any(&samples, 1));
+        }
+        let odd = ndarray::arr3(&[[[1.0, f32::NAN, 2.0]]]);
+        assert_eq!(medians(&odd, 1)[[0, 0, 1]], 2.0);
     }
 }

@@ -3,8 +3,9 @@ use std::collections::BTreeSet;
 use ndarray::Array3;
 use proptest::prelude::*;
 use spheroid_augment::{Image, Pixel, ToneAudit, ToneBudget, Transform};
-use spheroid_core::DrawKey;
-use spheroid_imaging::SampleType;
+use spheroid_core::{DrawKey, StackSource};
+use spheroid_imaging::{SampleType, Samples};
+use spheroid_sim::PlateSimConfig;
 
 fn distinct<T: Pixel>(image: &Image<'_, T>) -> usize {
     let tones: BTreeSet<u32> = image
@@ -161,35 +162,55 @@ fn what_is_no_number_is_refused() {
     assert!(ToneBudget::new(0.3).strength(&image).is_err());
 }
 
-#[test]
-fn three_thousand_draws_keep_the_budget() {
+/// Three thousand draws on an image, as it is, in 8 bits and in floating point.
+fn keeps_the_budget(samples: &Array3<u16>) {
     let audit = ToneAudit {
         draws: 3000,
         seed: 11,
     };
     let built = ToneBudget::new(0.3).build().unwrap();
-    for samples in [spheroid(true), spheroid(false)] {
-        let unit = samples.mapv(Pixel::to_unit);
-        let bytes = samples.mapv(|sample| (sample >> 8) as u8);
-        let reports = [
-            audit
-                .run(&built, &Image::new(&samples).unwrap(), || ())
-                .unwrap(),
-            audit
-                .run(&built, &Image::new(&unit).unwrap(), || ())
-                .unwrap(),
-            audit
-                .run(&built, &Image::new(&bytes).unwrap(), || ())
-                .unwrap(),
-        ];
-        for report in reports {
-            let loss = report.loss(report.worst());
-            // Floating point loses nothing by rounding, and an image in mid-range nothing by clamping.
-            assert!(
-                loss <= 0.3 && (loss > 0.1 || report.sample_type == SampleType::F32),
-                "{loss}"
-            );
-            assert_eq!(report.breach(&built), None);
-        }
+    let unit = samples.mapv(Pixel::to_unit);
+    let bytes = samples.mapv(|sample| (sample >> 8) as u8);
+    let reports = [
+        audit
+            .run(&built, &Image::new(samples).unwrap(), || ())
+            .unwrap(),
+        audit
+            .run(&built, &Image::new(&unit).unwrap(), || ())
+            .unwrap(),
+        audit
+            .run(&built, &Image::new(&bytes).unwrap(), || ())
+            .unwrap(),
+    ];
+    for report in reports {
+        let loss = report.loss(report.worst());
+        // Floating point loses nothing by rounding, and an image in mid-range nothing by clamping.
+        assert!(
+            loss <= 0.3 && (loss > 0.1 || report.sample_type == SampleType::F32),
+            "{loss}"
+        );
+        assert_eq!(report.breach(&built), None);
+    }
+}
+
+#[test]
+fn three_thousand_draws_keep_the_budget() {
+    keeps_the_budget(&spheroid(true));
+    keeps_the_budget(&spheroid(false));
+}
+
+#[test]
+fn three_thousand_draws_keep_the_budget_on_simulated_plates() {
+    let config = PlateSimConfig {
+        rows: 160,
+        columns: 160,
+        ..PlateSimConfig::default()
+    };
+    let plate = config.build().unwrap();
+    for index in (0..plate.len()).step_by(61) {
+        let Samples::U16(samples) = plate.load(index).unwrap().into_samples() else {
+            panic!("the simulator gives 16 bits");
+        };
+        keeps_the_budget(&samples);
     }
 }
