@@ -47,7 +47,7 @@ pub struct ViewGroup {
     /// What of the stack is seen.
     #[serde(default)]
     pub planes: PlaneChoice,
-    /// Number of views, at least 1; of `others`, number of views of each plane.
+    /// Number of views, 1 to 1,000; of `others`, number of views of each plane.
     #[serde(default = "one_view")]
     pub count: usize,
     /// What happens, from first to last.
@@ -264,7 +264,11 @@ impl PolicyConfig {
         at_least("views", self.views.len(), 1, "one group or more")?;
         let anchor = self.anchor.iter();
         for (index, group) in self.views.iter().chain(anchor.clone()).enumerate() {
-            at_least("count", group.count, 1, "at least 1")?;
+            let rule = "from 1 to 1000";
+            at_least("count", group.count, 1, rule)?;
+            if group.count > 1000 {
+                return Err(ParamError::new("count", group.count, rule).into());
+            }
             for (
                 step,
                 Step {

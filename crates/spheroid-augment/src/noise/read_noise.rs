@@ -14,7 +14,7 @@ use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transfor
 pub struct ReadNoise {
     /// Standard deviation in electrons, 0 to 10,000.
     pub electrons: Range,
-    /// Electrons of a pixel at full scale, above 0.
+    /// Electrons of a pixel at full scale, above 0 and not below those of the noise.
     pub full_well: f64,
 }
 
@@ -44,7 +44,11 @@ impl Transform for ReadNoise {
             MOST_ELECTRONS,
             "ascending, from 0 to 10000",
         )?;
-        positive("full_well", self.full_well).map(drop)
+        if positive("full_well", self.full_well)? < self.electrons.to {
+            let rule = "at least the largest number of electrons of the noise";
+            return Err(ParamError::new("full_well", self.full_well, rule));
+        }
+        Ok(())
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> ReadNoiseDraw {

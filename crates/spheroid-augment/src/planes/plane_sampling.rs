@@ -11,7 +11,7 @@ use crate::{AugmentError, Image, Pixel, ToneContract, Transform};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlaneSampling {
-    /// Number of planes that are taken, at least 1.
+    /// Number of planes that are taken, 1 to 1,000.
     pub planes: usize,
 }
 
@@ -31,7 +31,12 @@ impl Transform for PlaneSampling {
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        at_least("planes", self.planes, 1, "at least 1").map(drop)
+        let rule = "from 1 to 1000";
+        at_least("planes", self.planes, 1, rule)?;
+        if self.planes > 1000 {
+            return Err(ParamError::new("planes", self.planes, rule));
+        }
+        Ok(())
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> PlaneSamplingDraw {
