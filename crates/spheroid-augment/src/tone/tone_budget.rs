@@ -125,9 +125,8 @@ impl ToneBudget {
     fn brightness_range(&self, room: &Room, contrast: f64) -> Range {
         // Darkening clips no more than brightness 1 does; the rest may be lost by rounding.
         let rest = room.budget.saturating_sub(room.clipped(1.0, contrast));
-        let least = (room.least_slope(rest) / contrast)
-            .max(1.0 - self.brightness)
-            .min(1.0);
+        let wanted = (1.0 - self.brightness).max(0.0);
+        let least = (room.least_slope(rest) / contrast).max(wanted).min(1.0);
         // Brightening merges no more than brightness 1 does; the rest may be clipped.
         let rest = room.budget.saturating_sub(room.most_merged(contrast));
         let most = largest_below(1.0 + self.brightness, |brightness| {

@@ -544,6 +544,12 @@ fn settings_that_make_no_sense_are_refused() {
         RandomResizedCrop::new(0, 8).into(),
         RandomResizedCrop::new(8, 1 << 20).into(),
         ReadNoise {
+            electrons: Range::only(2.0),
+            full_well: 1.0,
+        }
+        .into(),
+        PlaneSampling { planes: usize::MAX }.into(),
+        ReadNoise {
             electrons: Range::only(1.0),
             full_well: 0.0,
         }
