@@ -275,7 +275,14 @@ impl Audits<'_> {
                 "distance": worst(|reading| reading.distance),
             },
         }));
-        let after = transform.apply(image.view(), &report.worst_draw)?;
+        // Where every draw invents tones, the worst is the one that invents most.
+        let worst = if report.loss(least) < 0.0 {
+            report.most
+        } else {
+            report.worst
+        };
+        let draw = transform.draw(self.settings().key(worst));
+        let after = transform.apply(image.view(), &draw)?;
         self.panels.push(ToneAuditPanel {
             title: title.to_owned(),
             before: histogram(&image),

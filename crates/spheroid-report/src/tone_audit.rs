@@ -13,7 +13,7 @@ pub struct ToneAuditPanel {
     pub title: String,
     /// Share of the pixels in bins of equal width from black to full scale, before.
     pub before: Vec<f64>,
-    /// The same after the draw that left fewest distinct values.
+    /// The same after the worst draw.
     pub after: Vec<f64>,
     /// For every draw the number of distinct values after it, as a multiple of that before.
     pub kept: Vec<f64>,
@@ -88,7 +88,7 @@ fn draw(panel: &ToneAuditPanel) -> Markup {
                 text-anchor="middle" { (share) }
         }
         text class="tick" x=(HISTOGRAM.1) y=(BOTTOM + 36.0) text-anchor="end" {
-            "tone; share of the pixels before (grey) and after the worst draw"
+            "tone; pixels before (grey), after the worst draw"
         }
         (grid(CURVE, MULTIPLES))
         line class="same" x1=(CURVE.0) x2=(CURVE.1) y1=(px(same)) y2=(px(same)) {}

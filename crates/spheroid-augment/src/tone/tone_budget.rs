@@ -114,8 +114,10 @@ impl ToneBudget {
             .least_slope(room.budget)
             .max(1.0 - self.contrast)
             .min(1.0);
+        // Steeper slopes merge no more than a slope of 1 does.
+        let merged = room.most_merged(1.0);
         let most = largest_below(1.0 + self.contrast, |contrast| {
-            room.clipped(1.0, contrast) <= room.budget
+            merged + room.clipped(1.0, contrast) <= room.budget
         });
         Range::new(least, most)
     }
@@ -128,9 +130,9 @@ impl ToneBudget {
         let wanted = (1.0 - self.brightness).max(0.0);
         let least = (room.least_slope(rest) / contrast).max(wanted).min(1.0);
         // Brightening merges no more than brightness 1 does; the rest may be clipped.
-        let rest = room.budget.saturating_sub(room.most_merged(contrast));
+        let merged = room.most_merged(contrast);
         let most = largest_below(1.0 + self.brightness, |brightness| {
-            room.clipped(brightness, contrast) <= rest
+            merged + room.clipped(brightness, contrast) <= room.budget
         });
         Range::new(least, most)
     }
@@ -164,7 +166,7 @@ struct Room {
     /// Ends to which values are clamped.
     range: (f64, f64),
     grid: Grid,
-    /// Widths of the gaps between neighbours, ascending, without repetition.
+    /// Widths of the gaps between neighbours, ascending; of integers without repetition.
     gaps: Vec<f64>,
 }
 
