@@ -3,7 +3,7 @@
 //!
 //! `cargo run --release --example tone_audit -- [FILE…] --draws 3000`
 //!
-//! Without a file, a stack of 2054 × 2456 px with 12 bits in 16 is simulated (3000 draws take about ten minutes
+//! Without a file, a stack of 2054 × 2456 px with 12 bits in 16 is simulated (3000 draws take about six minutes
 //! on two cores, most of it for the three planes as colours). Prints a table an image and
 //! leaves JSON and an SVG picture in the folder that the last line names.
 

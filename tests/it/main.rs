@@ -14,4 +14,5 @@ mod resume;
 mod stages;
 mod support;
 mod tables;
+mod tone_audit;
 mod warnings;
