@@ -135,7 +135,8 @@ impl<D> ToneReport<D> {
 
     /// Share of the distinct values that a reading has fewer, below 0 where it has more.
     pub fn loss(&self, reading: ToneReading) -> f64 {
-        1.0 - reading.distinct as f64 / self.before.distinct as f64
+        let before = self.before.distinct as f64;
+        (before - reading.distinct as f64) / before
     }
 
     /// The median over all draws of what `value` takes from a reading.
