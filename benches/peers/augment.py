@@ -14,9 +14,11 @@ machine. The draws differ between the libraries.
 
 torchvision: its RandomResizedCrop takes uint16 (it crops, converts the crop to float32, resizes, and rounds
 to uint16 again), its ToDtype too; only Normalize refuses ("Input tensor should be a float tensor"), and
-below it torch's interpolate ("not implemented for 'UInt16'"). So both ways work and both are timed: the
-crop first, and the whole frame first, into one buffer, which saves a third of that way's time. Denormals
-are flushed, without which a blur with a sigma of 0.3 takes sixteen times as long.
+below it torch's interpolate ("not implemented for 'UInt16'"). So both ways work and both are timed, in
+their fastest form: crop the uint16 frame, convert the crop, resize; or convert the whole frame, then crop
+and resize. Both convert into one buffer and scale to [0, 1] after the resize, which saves the second way
+two fifths of its time, the first an eighth. Denormals are flushed, without which a blur with a sigma of
+0.3 takes sixteen times as long.
 
 albumentations: the frame lies in memory as it wants it, with interleaved planes; a TIFF has them apart. Its
 resize is INTER_AREA, a box filter, since its INTER_LINEAR does not antialias. RandomResizedCrop takes
@@ -43,6 +45,7 @@ import numpy as np
 import tifffile
 import torch
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 ROUNDS = 3
 SIDE = 96
@@ -70,12 +73,11 @@ def scene(height, width):
 class Torchvision:
     def __init__(self, frame, crop_first):
         self.frame = torch.from_numpy(frame)
-        self.buffer = None if crop_first else torch.empty(frame.shape, dtype=torch.float32)
-        crop = v2.RandomResizedCrop(SIDE, scale=(0.08, 1), ratio=(3 / 4, 4 / 3), antialias=True)
+        self.crop_first = crop_first
+        self.buffer = torch.empty(frame.size, dtype=torch.float32)
+        self.crop = v2.RandomResizedCrop(SIDE, scale=(0.08, 1), ratio=(3 / 4, 4 / 3), antialias=True)
         self.transform = v2.Compose(
             [
-                crop,
-                *([v2.ToDtype(torch.float32, scale=True)] if crop_first else []),
                 v2.RandomHorizontalFlip(0.5),
                 v2.RandomApply([v2.ColorJitter(0.5, 0.5, 0.5, 0.1)], p=0.8),
                 v2.RandomGrayscale(0.2),
@@ -84,11 +86,21 @@ class Torchvision:
             ]
         )
 
+    def to_float(self, image):
+        return self.buffer[: image.numel()].view(image.shape).copy_(image)
+
+    def crops(self):
+        if self.crop_first:
+            for _ in range(2):
+                crop = functional.crop(self.frame, **self.crop.make_params([self.frame]))
+                yield functional.resize(self.to_float(crop), [SIDE, SIDE], antialias=True)
+        else:
+            frame = self.to_float(self.frame)
+            for _ in range(2):
+                yield self.crop(frame)
+
     def views(self):
-        frame = self.frame
-        if self.buffer is not None:
-            frame = self.buffer.copy_(frame).mul_(1 / 65535)
-        return self.transform(frame), self.transform(frame)
+        return tuple(self.transform(crop * (1 / 65535)) for crop in self.crops())
 
     def seed(self, seed):
         torch.manual_seed(seed)
@@ -117,7 +129,7 @@ class Albumentations:
     def views(self):
         frame = self.frame
         if not self.crop_first:
-            # Four times as fast as ToFloat on a whole frame.
+            # Ten times as fast as ToFloat on a whole frame.
             frame = frame * np.float32(1 / 65535)
         return self.transform(image=frame)["image"], self.transform(image=frame)["image"]
 
@@ -232,7 +244,7 @@ def main():
             subprocess.run(command, check=True, env=environment, capture_output=True)
             for name, frame in frames.items():
                 for threads in (1, 2):
-                    path = pathlib.Path(f"target/criterion/two_views/{name}/threads={threads}/new/estimates.json")
+                    path = pathlib.Path("target/criterion/two_views", name, f"threads={threads}/new/estimates.json")
                     nanoseconds = json.loads(path.read_text())["median"]["point_estimate"]
                     # An iteration takes as many frames as threads.
                     ours.setdefault((name, threads), []).append(threads * 1e9 / nanoseconds)
