@@ -207,7 +207,7 @@ impl DistinctTones {
             .map(|pixel| pixel.to_unit())
             .collect();
         pixels.par_sort_unstable_by(f32::total_cmp);
-        let runs = pixels.chunk_by(|a, b| a == b);
+        let runs = pixels.chunk_by(|a, b| a == b || a.is_nan() && b.is_nan());
         let (values, counts) = runs
             .map(|run| (f64::from(run[0]), run.len() as u64))
             .unzip();
@@ -250,7 +250,7 @@ impl DistinctTones {
             .zip(self.counts.iter().copied())
             .collect();
         tones.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-        let runs = tones.chunk_by(|a, b| a.0 == b.0);
+        let runs = tones.chunk_by(|a, b| a.0 == b.0 || a.0.is_nan() && b.0.is_nan());
         let (values, counts) = runs
             .map(|run| (run[0].0, run.iter().map(|tone| tone.1).sum::<u64>()))
             .unzip();

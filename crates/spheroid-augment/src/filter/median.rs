@@ -90,7 +90,11 @@ fn medians_of_any(samples: &Array3<f32>, radius: usize) -> Array3<f32> {
     Array3::from_shape_fn(samples.dim(), |(plane, row, column)| {
         window.clear();
         for row in across(row, rows) {
-            window.extend(across(column, columns).map(|column| samples[[plane, row, column]]));
+            // Without the sign that would bring it below all others.
+            let unsigned = |value: f32| if value.is_nan() { f32::NAN } else { value };
+            window.extend(
+                across(column, columns).map(|column| unsigned(samples[[plane, row, column]])),
+            );
         }
         let middle = window.len() / 2;
         *window.select_nth_unstable_by(middle, f32::total_cmp).1
@@ -167,5 +171,6 @@ mod tests {
         }
         let odd = ndarray::arr3(&[[[1.0, f32::NAN, 2.0]]]);
         assert_eq!(medians(&odd, 1)[[0, 0, 1]], 2.0);
+        assert_eq!(medians(&odd.mapv(|value| -value), 1)[[0, 0, 1]], -1.0);
     }
 }

@@ -1,6 +1,6 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, non_negative};
+use spheroid_core::ParamError;
 use spheroid_imaging::SampleType;
 
 use super::{Kernel, blur, gaussian_blur::MOST_SIGMA};
@@ -57,7 +57,7 @@ impl Transform for Unsharp {
         draw: &UnsharpDraw,
     ) -> Result<Image<'a, T>, AugmentError> {
         let sigma = within("sigma", draw.sigma, 0.2, MOST_SIGMA, "from 0.2 to 100")?;
-        let amount = non_negative("amount", draw.amount)? as f32;
+        let amount = within("amount", draw.amount, 0.0, 100.0, "from 0 to 100")? as f32;
         Ok(image.change_unit(|samples, _| {
             let mut blurred = samples.clone();
             blur(&mut blurred, &Kernel::gaussian(sigma));

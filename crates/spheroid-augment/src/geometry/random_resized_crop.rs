@@ -8,7 +8,7 @@ use super::{
     Interpolation,
     resample::{Window, check_size, resample},
 };
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
 
 /// Cuts out a window of random area, shape and place, and brings it to a size, with antialiasing.
 ///
@@ -87,14 +87,12 @@ impl RandomResizedCropDraw {
     /// # Errors
     /// When a number of the draw is outside what is allowed.
     pub(crate) fn window(&self, rows: usize, columns: usize) -> Result<Window, ParamError> {
-        for (param, value) in [
-            ("area", self.area),
-            ("down", self.down),
-            ("right", self.right),
-        ] {
+        for (param, value) in [("down", self.down), ("right", self.right)] {
             fraction(param, value)?;
         }
-        let ratio = spheroid_core::positive("ratio", self.ratio)?;
+        let rule = "from 1e-12 to 1";
+        within("area", self.area, LEAST_AREA, 1.0, rule)?;
+        let ratio = within("ratio", self.ratio, 0.01, 100.0, "from 0.01 to 100")?;
         let area = self.area * rows as f64 * columns as f64;
         let width = (area * ratio).sqrt().min(columns as f64);
         let height = (area / width).min(rows as f64);
@@ -111,14 +109,12 @@ impl RandomResizedCropDraw {
     }
 }
 
+/// Smaller shares are less than a pixel of any image.
+const LEAST_AREA: f64 = 1e-12;
+
 /// Settings and draw of a random window, shared with [`Cutout`](crate::Cutout).
 pub(crate) fn check_window(area: Range, ratio: Range) -> Result<(), ParamError> {
-    area.check(
-        "area",
-        f64::MIN_POSITIVE,
-        1.0,
-        "ascending, above 0 and at most 1",
-    )?;
+    area.check("area", LEAST_AREA, 1.0, "ascending, from 1e-12 to 1")?;
     ratio.check("ratio", 0.01, 100.0, "ascending, from 0.01 to 100")
 }
 

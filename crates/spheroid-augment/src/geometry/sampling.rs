@@ -99,9 +99,14 @@ pub(crate) fn bend<'a>(
 
 /// What bending does to tones.
 pub(crate) fn contract(sampling: Sampling, border: Border) -> ToneContract {
+    // A border of black or white brings in pixels at an end of the range.
+    let clips = matches!(border, Border::Value(value) if value <= 0.0 || value >= 1.0);
     match sampling {
-        Sampling::Bilinear => ToneContract::mixed(false),
-        Sampling::Nearest => ToneContract::selected(border.added()),
+        Sampling::Bilinear => ToneContract::mixed(clips),
+        Sampling::Nearest => ToneContract {
+            clips,
+            ..ToneContract::selected(border.added())
+        },
     }
 }
 

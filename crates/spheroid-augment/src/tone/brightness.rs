@@ -1,11 +1,12 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, non_negative};
+use spheroid_core::ParamError;
 use spheroid_imaging::SampleType;
 
 use crate::{
     AugmentError, Image, Pixel, Range, ToneContract, Tones, Transform,
     tones::{self, Real, ToneMap},
+    transform::within,
 };
 
 /// Multiplies every pixel by one factor and clamps to the range from 0 to full scale.
@@ -27,6 +28,19 @@ pub struct BrightnessDraw {
     pub factor: f64,
 }
 
+/// Larger changes leave black and white alone, and far larger ones are not finite in `f32`.
+const MOST_STRENGTH: f64 = 1000.0;
+
+/// Accepts strengths of brightness, contrast and saturation.
+pub(crate) fn check_strength(param: &'static str, strength: f64) -> Result<(), ParamError> {
+    within(param, strength, 0.0, MOST_STRENGTH, "from 0 to 1000").map(drop)
+}
+
+/// Accepts factors of brightness, contrast and saturation.
+pub(crate) fn check_factor(factor: f64) -> Result<f64, ParamError> {
+    within("factor", factor, 0.0, 1.0 + MOST_STRENGTH, "from 0 to 1001")
+}
+
 /// Factors around 1 as torchvision draws them.
 pub(crate) fn draw_factor(strength: f64, rng: &mut ChaCha8Rng) -> f64 {
     Range::new((1.0 - strength).max(0.0), 1.0 + strength).draw(rng)
@@ -34,7 +48,7 @@ pub(crate) fn draw_factor(strength: f64, rng: &mut ChaCha8Rng) -> f64 {
 
 impl ToneMap for BrightnessDraw {
     fn map<V: Real>(&self, mut tones: Tones<'_, V>) -> Result<(), AugmentError> {
-        tones.affine_clamped(non_negative("factor", self.factor)?, 0.0);
+        tones.affine_clamped(check_factor(self.factor)?, 0.0);
         Ok(())
     }
 }
@@ -47,7 +61,7 @@ impl Transform for Brightness {
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        non_negative("strength", self.strength).map(drop)
+        check_strength("strength", self.strength)
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> BrightnessDraw {

@@ -1,12 +1,12 @@
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, non_negative};
+use spheroid_core::ParamError;
 use spheroid_imaging::SampleType;
 
 use super::{
     BrightnessDraw, Contrast, ContrastDraw,
-    brightness::draw_factor,
+    brightness::{check_factor, check_strength, draw_factor},
     hue::{HUE_RULE, check_turn, turn_hue},
     rgb::check_rgb,
     saturation::saturate,
@@ -100,9 +100,9 @@ impl Transform for ColorJitter {
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        non_negative("brightness", self.brightness)?;
-        non_negative("contrast", self.contrast)?;
-        non_negative("saturation", self.saturation)?;
+        check_strength("brightness", self.brightness)?;
+        check_strength("contrast", self.contrast)?;
+        check_strength("saturation", self.saturation)?;
         within("hue", self.hue, 0.0, 0.5, HUE_RULE).map(drop)
     }
 
@@ -134,7 +134,7 @@ impl Transform for ColorJitter {
             }
             return tones::apply(image, draw);
         }
-        let saturation = non_negative("saturation", draw.saturation)?;
+        let saturation = check_factor(draw.saturation)?;
         let turn = check_turn(draw.hue)?;
         let mut image = image.into_unit();
         for step in draw.order {

@@ -1,9 +1,12 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, non_negative};
+use spheroid_core::ParamError;
 use spheroid_imaging::SampleType;
 
-use super::{brightness::draw_factor, rgb::mean_luminance};
+use super::{
+    brightness::{check_factor, check_strength, draw_factor},
+    rgb::mean_luminance,
+};
 use crate::{
     AugmentError, Image, Pixel, ToneContract, Tones, Transform,
     tones::{self, Real, ToneMap},
@@ -50,7 +53,7 @@ struct About {
 
 impl ToneMap for About {
     fn map<V: Real>(&self, mut tones: Tones<'_, V>) -> Result<(), AugmentError> {
-        let factor = non_negative("factor", self.factor)?;
+        let factor = check_factor(self.factor)?;
         tones.affine_clamped(factor, (1.0 - factor) * self.pivot);
         Ok(())
     }
@@ -64,7 +67,7 @@ impl Transform for Contrast {
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        non_negative("strength", self.strength).map(drop)
+        check_strength("strength", self.strength)
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> ContrastDraw {

@@ -1,11 +1,12 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, fraction, positive};
+use spheroid_core::{ParamError, fraction};
 use spheroid_imaging::SampleType;
 
 use crate::{
     AugmentError, Image, Pixel, Range, ToneContract, ToneEffect, Tones, Transform,
     tones::{self, Real, ToneMap},
+    transform::within,
 };
 
 /// Multiplies all pixels by one factor near 1: what is left of the lamp after flattening.
@@ -22,13 +23,19 @@ pub struct Gain {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GainDraw {
-    /// Above 0.
+    /// Above 0 and at most 2.
     pub factor: f64,
 }
 
 impl ToneMap for GainDraw {
     fn map<V: Real>(&self, mut tones: Tones<'_, V>) -> Result<(), AugmentError> {
-        let factor = V::of(positive("factor", self.factor)?);
+        let factor = V::of(within(
+            "factor",
+            self.factor,
+            f64::MIN_POSITIVE,
+            2.0,
+            "above 0 and at most 2",
+        )?);
         V::scale(tones.values(), factor);
         Ok(())
     }

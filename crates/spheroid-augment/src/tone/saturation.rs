@@ -1,11 +1,11 @@
 use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, non_negative};
+use spheroid_core::ParamError;
 use spheroid_imaging::SampleType;
 
 use super::{
-    brightness::draw_factor,
+    brightness::{check_factor, check_strength, draw_factor},
     rgb::{check_rgb, luminance, map_colors},
 };
 use crate::{AugmentError, Image, Pixel, ToneContract, Transform};
@@ -46,7 +46,7 @@ impl Transform for Saturation {
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        non_negative("strength", self.strength).map(drop)
+        check_strength("strength", self.strength)
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> SaturationDraw {
@@ -61,7 +61,7 @@ impl Transform for Saturation {
         draw: &SaturationDraw,
     ) -> Result<Image<'a, T>, AugmentError> {
         check_rgb(&image, self.name())?;
-        let factor = non_negative("factor", draw.factor)?;
+        let factor = check_factor(draw.factor)?;
         Ok(image.change_unit(|samples, _| saturate(samples, factor)))
     }
 

@@ -1,9 +1,11 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, fraction, non_negative};
+use spheroid_core::{ParamError, fraction};
+
 use spheroid_imaging::SampleType;
 
+use super::brightness::check_strength;
 use crate::{
     AugmentError, Image, Pixel, Range, ToneContract, ToneEffect, Tones, Transform,
     tones::{self, Histogram, Real, ToneMap},
@@ -375,8 +377,8 @@ impl Transform for ToneBudget {
 
     fn check(&self) -> Result<(), ParamError> {
         fraction("share", self.share)?;
-        non_negative("brightness", self.brightness)?;
-        non_negative("contrast", self.contrast).map(drop)
+        check_strength("brightness", self.brightness)?;
+        check_strength("contrast", self.contrast)
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> ToneBudgetDraw {
