@@ -1,12 +1,13 @@
 use ndarray::{Array2, Array3};
 use proptest::prelude::*;
 use spheroid_augment::{
-    Affine, AnyDraw, AnyTransform, BackgroundJitter, Border, Brightness, Built, CenterCrop, Clahe,
-    ColorJitter, Contrast, Cutout, Defocus, EdgeShading, Elastic, Equalize, Gain, Gamma,
-    GaussianBlur, GaussianNoise, Grayscale, HorizontalFlip, Hue, IlluminationGradient, Image,
-    Interpolation, Median, Pixel, PlaneDropout, PlaneSampling, QuarterTurn, RandomResizedCrop,
-    Range, ReadNoise, Resize, Sampling, Saturation, ShotNoise, Solarize, SpheroidCrop, ToneAudit,
-    ToneBudget, ToneContract, ToneCurve, ToneEffect, Transform, Unsharp, VerticalFlip,
+    Affine, AnyDraw, AnyTransform, AugmentError, BackgroundJitter, Border, Brightness, Built,
+    CenterCrop, Clahe, ColorJitter, Contrast, Cutout, Defocus, EdgeShading, Elastic, Equalize,
+    Gain, Gamma, GaussianBlur, GaussianNoise, Grayscale, HorizontalFlip, Hue, IlluminationGradient,
+    Image, Interpolation, Median, Pixel, PlaneDropout, PlaneSampling, QuarterTurn,
+    RandomResizedCrop, Range, ReadNoise, Resize, Sampling, Saturation, ShotNoise, Solarize,
+    SpheroidCrop, ToneAudit, ToneBudget, ToneContract, ToneCurve, ToneEffect, Transform, Unsharp,
+    VerticalFlip,
 };
 use spheroid_core::DrawKey;
 use spheroid_imaging::SampleType;
@@ -609,4 +610,68 @@ proptest! {
             prop_assert_eq!(built.draw(key), first);
         }
     }
+}
+
+#[test]
+fn draws_that_no_setting_could_give_are_refused() {
+    let samples = Array3::<f32>::zeros((1, 8, 8));
+    let json = |text: &str| serde_json::from_str::<AnyDraw>(text).unwrap();
+    let crop = |area: &str| {
+        format!(
+            r#"{{"random_resized_crop": {{"area": {area}, "ratio": 1, "down": 0, "right": 0}}}}"#
+        )
+    };
+    let affine = |scale: &str, shift: &str| {
+        format!(
+            r#"{{"affine": {{"rotation_degrees": 0, "scale": {scale}, "shear_degrees": [0, 0],
+            "shift_rows": {shift}, "shift_columns": 0}}}}"#
+        )
+    };
+    let unsharp = Unsharp {
+        sigma: Range::only(1.0),
+        amount: Range::only(1.0),
+    };
+    let hostile: Vec<(AnyTransform, String)> = vec![
+        (
+            Brightness { strength: 0.1 }.into(),
+            r#"{"brightness": {"factor": 1e39}}"#.to_owned(),
+        ),
+        (
+            Contrast { strength: 0.1 }.into(),
+            r#"{"contrast": {"factor": -1}}"#.to_owned(),
+        ),
+        (
+            Gain { spread: 0.1 }.into(),
+            r#"{"gain": {"factor": 1e39}}"#.to_owned(),
+        ),
+        (
+            unsharp.into(),
+            r#"{"unsharp": {"sigma": 1, "amount": 1e39}}"#.to_owned(),
+        ),
+        (Affine::default().into(), affine("1e-310", "0")),
+        (Affine::default().into(), affine("1", "1e308")),
+        (RandomResizedCrop::new(4, 4).into(), crop("0")),
+        (RandomResizedCrop::new(4, 4).into(), crop("1.5")),
+    ];
+    for (transform, draw) in hostile {
+        let found = transform.apply(Image::new(&samples).unwrap(), &json(&draw));
+        assert!(matches!(found, Err(AugmentError::Param(_))), "{draw}");
+    }
+    assert!(Brightness { strength: 1e300 }.build().is_err());
+}
+
+#[test]
+fn a_black_border_is_declared() {
+    let samples = stack().mapv(Pixel::to_unit);
+    let affine = Affine {
+        border: Border::Value(0.0),
+        ..Affine::default()
+    };
+    let built = affine.build().unwrap();
+    let audit = ToneAudit { draws: 20, seed: 1 };
+    let report = audit
+        .run(&built, &Image::new(&samples).unwrap(), || ())
+        .unwrap();
+    assert!(report.worst().at_ends > 0.0);
+    assert_eq!(report.breach(&built), None);
 }
