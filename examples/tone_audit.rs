@@ -10,6 +10,7 @@
 mod support;
 
 use std::{
+    collections::BTreeSet,
     error::Error,
     io::Write,
     path::{Path, PathBuf},
@@ -62,13 +63,21 @@ fn main() -> ExitCode {
             };
             audit(&arguments, "simulated", &dimmed(&config.build()?.load(0)?)?)?;
         }
+        // Before hours of work: equal names would share their results.
+        let mut names = BTreeSet::new();
         for file in &arguments.files {
+            if !names.insert(file.file_stem().ok_or("a file has no name")?) {
+                let file = file.display();
+                return Err(format!("{file}: another file has this name; audit it apart").into());
+            }
+        }
+        for (file, name) in arguments
+            .files
+            .iter()
+            .filter_map(|file| Some((file, file.file_stem()?)))
+        {
             let stack = read_stack(std::slice::from_ref(file), &Limits::default())?;
-            let name = file
-                .file_stem()
-                .ok_or("the file has no name")?
-                .to_string_lossy();
-            audit(&arguments, &name, &stack)
+            audit(&arguments, &name.to_string_lossy(), &stack)
                 .map_err(|error| format!("{}: {error}", file.display()))?;
         }
         println!("JSON and pictures in {}", arguments.out.display());

@@ -5,7 +5,7 @@ use std::path::Path;
 use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 use spheroid_augment::{Image, Policy, PolicyConfig};
-use spheroid_core::atomic;
+use spheroid_core::{ParamError, atomic};
 use spheroid_ssl::{
     Device, FrozenEncoder,
     encoder::{Encoder, EncoderConfig},
@@ -102,7 +102,13 @@ impl Model {
         resume: bool,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
-        config.train.batch = config.train.batch.min(crops.len());
+        if config.policy.anchor.is_some() {
+            let rule = "left out: no method compares views with one";
+            return Err(
+                ParamError::new("policy.anchor", "a picture apart from the views", rule).into(),
+            );
+        }
+        config.train.batch = config.train.batch.min(crops.len().max(2));
         let encoder = config.encoder.build(config.train.seed, device)?;
         let method = config.method.build(encoder, config.train.seed)?;
         let views = CropViews {

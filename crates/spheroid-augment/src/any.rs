@@ -9,7 +9,7 @@ use crate::{
     Affine, AugmentError, BackgroundJitter, Brightness, CenterCrop, Clahe, ColorJitter, Contrast,
     Cutout, Defocus, EdgeShading, Elastic, Equalize, Gain, Gamma, GaussianBlur, GaussianNoise,
     Grayscale, HorizontalFlip, Hue, IlluminationGradient, Image, Median, Pixel, PlaneDropout,
-    PlaneSampling, QuarterTurn, RandomResizedCrop, ReadNoise, Resize, Saturation, ShotNoise,
+    PlaneSampling, QuarterTurn, RandomResizedCrop, ReadNoise, Real, Resize, Saturation, ShotNoise,
     Solarize, SpheroidCrop, ToneBudget, ToneContract, ToneCurve, Tones, Transform, Unsharp,
     VerticalFlip,
 };
@@ -94,11 +94,7 @@ macro_rules! transforms {
                 }
             }
 
-            fn map_tones(
-                &self,
-                tones: Tones<'_, f64>,
-                draw: &AnyDraw,
-            ) -> Result<bool, AugmentError> {
+            fn map_tones<V: Real>(&self, tones: Tones<'_, V>, draw: &AnyDraw) -> Result<bool, AugmentError> {
                 match (self, draw) {
                     $((Self::$transform(transform), AnyDraw::$transform(draw)) => {
                         transform.map_tones(tones, draw)

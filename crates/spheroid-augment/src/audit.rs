@@ -51,7 +51,7 @@ pub struct ToneReading {
 }
 
 /// What [`ToneAudit`] found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ToneReport<D> {
     /// The image as it was.
     pub before: ToneReading,
@@ -65,6 +65,8 @@ pub struct ToneReport<D> {
     pub most: usize,
     /// Type of the samples.
     pub sample_type: spheroid_imaging::SampleType,
+    /// Whether the image's tones were those of 16 bits, of which a contract speaks that keeps them apart.
+    pub of_16_bits: bool,
 }
 
 impl ToneAudit {
@@ -118,6 +120,7 @@ impl ToneAudit {
             most,
             after,
             sample_type: T::TYPE,
+            of_16_bits: tones.are_of_16_bits(),
         })
     }
 }
@@ -151,22 +154,28 @@ impl<D> ToneReport<D> {
         }
     }
 
-    /// The first draw that broke the promise of `transform`, and how.
+    /// The first draw that broke the promise of `transform`, and how, as far as numbers of values and of
+    /// pixels at the ends tell.
     pub fn breach<X: Transform<Draw = D>>(&self, transform: &Built<X>) -> Option<String> {
         let contract = transform.settings().tone_contract(self.sample_type);
         let mut readings = self.after.iter().enumerate();
         readings.find_map(|(draw, reading)| {
-            let how = breach(contract, self.before, *reading)?;
+            let how = breach(contract, self.of_16_bits, self.before, *reading)?;
             Some(format!("draw {draw}: {how}"))
         })
     }
 }
 
-fn breach(contract: ToneContract, before: ToneReading, after: ToneReading) -> Option<String> {
+fn breach(
+    contract: ToneContract,
+    of_16_bits: bool,
+    before: ToneReading,
+    after: ToneReading,
+) -> Option<String> {
     let (had, has) = (before.distinct, after.distinct);
     let kept = match contract.tones {
         ToneEffect::Selected { added } => has <= had + added,
-        ToneEffect::OneToOne => has == had,
+        ToneEffect::OneToOne => has == had || !of_16_bits && has < had,
         ToneEffect::Merged { most_lost } => {
             has <= had && (had - has) as f64 <= most_lost * had as f64
         }
@@ -175,8 +184,16 @@ fn breach(contract: ToneContract, before: ToneReading, after: ToneReading) -> Op
     if !kept {
         return Some(format!("{had} distinct values became {has}"));
     }
-    let clipped = !contract.clips && before.at_ends == 0.0 && after.at_ends > 0.0;
-    clipped.then(|| format!("{} of the pixels came to lie at an end", after.at_ends))
+    let more_at_ends = match contract.tones {
+        ToneEffect::OneToOne if !of_16_bits => false,
+        // Pixels stay where they are, so that shares can be compared.
+        ToneEffect::OneToOne | ToneEffect::Merged { .. } => after.at_ends > before.at_ends,
+        ToneEffect::Selected { .. } | ToneEffect::Mixed => {
+            before.at_ends == 0.0 && after.at_ends > 0.0
+        }
+    };
+    let clipped = !contract.clips && more_at_ends;
+    clipped.then(|| format!("{} of the pixels lie at an end", after.at_ends))
 }
 
 /// Number of places in which distances are measured.
@@ -239,16 +256,27 @@ impl DistinctTones {
         if image.is_rgb() {
             return Ok(None);
         }
-        let mut values = self.values.clone();
-        let tones = Tones::with_counts(&mut values, &self.counts, self.full);
-        if !transform.settings().map_tones(tones, draw)? {
-            return Ok(None);
-        }
-        let stored = values.into_iter().map(|value| T::from_unit_f64(value));
-        let mut tones: Vec<(f64, u64)> = stored
-            .map(|pixel| f64::from(pixel.to_counts()) / T::FULL)
-            .zip(self.counts.iter().copied())
-            .collect();
+        let stored: Vec<f64> = if T::INTEGER {
+            let mut values = self.values.clone();
+            let tones = Tones::with_counts(&mut values, &self.counts, self.full);
+            if !transform.settings().map_tones(tones, draw)? {
+                return Ok(None);
+            }
+            let stored = values.into_iter().map(|value| T::from_unit_f64(value));
+            stored
+                .map(|pixel| f64::from(pixel.to_counts()) / T::FULL)
+                .collect()
+        } else {
+            // In `f32`, as the pixels are calculated, so that the same tones fall together.
+            let mut values: Vec<f32> = self.values.iter().map(|value| *value as f32).collect();
+            let tones = Tones::with_counts(&mut values, &self.counts, None);
+            if !transform.settings().map_tones(tones, draw)? {
+                return Ok(None);
+            }
+            values.into_iter().map(f64::from).collect()
+        };
+        let counted = stored.into_iter().zip(self.counts.iter().copied());
+        let mut tones: Vec<(f64, u64)> = counted.collect();
         tones.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
         let runs = tones.chunk_by(|a, b| a.0 == b.0 || a.0.is_nan() && b.0.is_nan());
         let (values, counts) = runs
@@ -275,6 +303,13 @@ impl DistinctTones {
 
     fn reading(&self) -> ToneReading {
         self.compared_with(self)
+    }
+
+    fn are_of_16_bits(&self) -> bool {
+        self.values.iter().all(|value| {
+            let counts = value * 65_535.0;
+            (0.0..=1.0).contains(value) && (counts - counts.round()).abs() < 0.01
+        })
     }
 }
 
@@ -423,10 +458,8 @@ mod tests {
         );
     }
 
-    #[test]
-    fn histogram_and_pixels_give_one_reading() {
-        let stack = texture(60, 50);
-        let image = Image::new(&stack).unwrap();
+    fn gives_one_reading<T: Pixel>(samples: &Array3<T>) {
+        let image = Image::new(samples).unwrap();
         let jitter = ColorJitter {
             brightness: 1.0,
             contrast: 1.0,
@@ -446,10 +479,22 @@ mod tests {
                 let by_tones = by_tones.compared_with(&tones);
                 assert_eq!(by_tones.distinct, by_pixels.distinct);
                 assert_eq!(by_tones.at_ends, by_pixels.at_ends);
-                assert!((by_tones.distance - by_pixels.distance).abs() < 1e-6);
+                // Places are chosen in `f32` there and in `f64` here.
+                assert!((by_tones.distance - by_pixels.distance).abs() < 1e-5);
                 assert!((by_tones.max - by_pixels.max).abs() < 1e-6);
             }
         }
+    }
+
+    #[test]
+    fn histogram_and_pixels_give_one_reading() {
+        let stack = texture(60, 50);
+        gives_one_reading(&stack);
+        gives_one_reading(&stack.mapv(Pixel::to_unit));
+        // Numbers of `f32` next to each other, which fall together when they are calculated with.
+        gives_one_reading(&Array3::from_shape_fn((1, 60, 50), |(_, r, c)| {
+            f32::from_bits(0.3_f32.to_bits() + (50 * r + c) as u32)
+        }));
     }
 
     #[test]
@@ -474,13 +519,13 @@ mod tests {
             tones: ToneEffect::Merged { most_lost },
             clips: false,
         };
-        assert!(breach(merged(0.3), before, reading(70, 0.0)).is_none());
-        assert!(breach(merged(0.3), before, reading(69, 0.0)).is_some());
-        assert!(breach(merged(1.0), before, reading(101, 0.0)).is_some());
-        assert!(breach(merged(1.0), before, reading(99, 0.1)).is_some());
-        assert!(breach(ToneContract::selected(1), before, reading(101, 0.0)).is_none());
-        assert!(breach(ToneContract::selected(0), before, reading(101, 0.0)).is_some());
-        assert!(breach(ToneContract::mixed(true), before, reading(9999, 0.5)).is_none());
+        assert!(breach(merged(0.3), true, before, reading(70, 0.0)).is_none());
+        assert!(breach(merged(0.3), true, before, reading(69, 0.0)).is_some());
+        assert!(breach(merged(1.0), true, before, reading(101, 0.0)).is_some());
+        assert!(breach(merged(1.0), true, before, reading(99, 0.1)).is_some());
+        assert!(breach(ToneContract::selected(1), true, before, reading(101, 0.0)).is_none());
+        assert!(breach(ToneContract::selected(0), true, before, reading(101, 0.0)).is_some());
+        assert!(breach(ToneContract::mixed(true), true, before, reading(9999, 0.5)).is_none());
     }
 
     #[test]

@@ -1,4 +1,7 @@
 use serde::{Deserialize, Serialize};
+use spheroid_imaging::SampleType;
+
+use crate::Pixel;
 
 /// What a transform promises about the tones of an image of a given sample type, whatever is drawn.
 ///
@@ -20,7 +23,8 @@ pub enum ToneEffect {
         /// Number of values that may be new.
         added: usize,
     },
-    /// Equal tones stay equal and different tones stay different.
+    /// Equal tones stay equal, and different tones of 16 bits (multiples of 1/65,535 from 0 to full scale)
+    /// stay different. Numbers of `f32` that are nearer to each other, or beyond, may become one.
     OneToOne,
     /// Equal tones stay equal; of the distinct tones at most this share is lost.
     Merged {
@@ -56,4 +60,14 @@ impl ToneContract {
             clips,
         }
     }
+}
+
+/// Whether a fill value comes to lie at an end of the range once it is stored.
+pub(crate) fn fills_an_end(fill: f32, sample_type: SampleType) -> bool {
+    let stored = match sample_type {
+        SampleType::U8 => u8::from_unit(fill).to_unit(),
+        SampleType::U16 => u16::from_unit(fill).to_unit(),
+        _ => fill,
+    };
+    stored <= 0.0 || stored >= 1.0
 }

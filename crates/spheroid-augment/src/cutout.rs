@@ -6,7 +6,7 @@ use spheroid_imaging::SampleType;
 
 use crate::{
     AugmentError, Image, Pixel, RandomResizedCropDraw, Range, ToneContract, Transform,
-    geometry::{check_window, draw_window},
+    contract::fills_an_end, geometry::check_window,
 };
 
 /// Covers a rectangle of random area, shape and place with one value, in all planes.
@@ -52,7 +52,7 @@ impl Transform for Cutout {
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> RandomResizedCropDraw {
-        draw_window(self.area, self.ratio, rng)
+        RandomResizedCropDraw::draw(self.area, self.ratio, rng)
     }
 
     fn apply<'a, T: Pixel>(
@@ -75,9 +75,9 @@ impl Transform for Cutout {
         }))
     }
 
-    fn tone_contract(&self, _: SampleType) -> ToneContract {
+    fn tone_contract(&self, sample_type: SampleType) -> ToneContract {
         ToneContract {
-            clips: self.fill <= 0.0 || self.fill >= 1.0,
+            clips: fills_an_end(self.fill, sample_type),
             ..ToneContract::selected(1)
         }
     }

@@ -12,10 +12,10 @@ pub enum AugmentError {
     #[error(transparent)]
     Param(#[from] ParamError),
     /// A setting of a policy's step is outside what is allowed.
-    #[error("step {step} of view group {group} (`{transform}`)")]
+    #[error("step {step} of {group} (`{transform}`)")]
     Step {
-        /// Number of the view group, from 1.
-        group: usize,
+        /// What it is a step of: a view group or the anchor.
+        group: String,
         /// Number of the step, from 1.
         step: usize,
         /// Name of its transform.

@@ -164,12 +164,9 @@ impl<'a, T: Pixel> Image<'a, T> {
     }
 
     /// Lets `change` work on the samples in place, on the unit scale and in row-major order.
-    pub(crate) fn change_unit(
-        self,
-        change: impl FnOnce(&mut Array3<f32>, Option<ArrayView2<'_, bool>>),
-    ) -> Self {
+    pub(crate) fn change_unit(self, change: impl FnOnce(&mut Array3<f32>)) -> Self {
         let mut unit = row_major(T::into_unit_array(self.samples).into_owned());
-        change(&mut unit, self.mask.as_ref().map(|mask| mask.view()));
+        change(&mut unit);
         Self {
             samples: T::from_unit_array(unit).into(),
             rgb: self.rgb,

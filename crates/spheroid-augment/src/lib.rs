@@ -67,7 +67,7 @@ pub use tone::{
     HueDraw, Saturation, SaturationDraw, Solarize, SolarizeDraw, ToneBudget, ToneBudgetDraw,
     ToneCurve, ToneCurveDraw, ToneStrength,
 };
-pub use tones::Tones;
+pub use tones::{Real, Tones};
 pub use transform::{Built, Range, Transform};
 
 #[cfg(doctest)]

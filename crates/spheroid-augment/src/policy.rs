@@ -54,6 +54,34 @@ pub struct ViewGroup {
     pub steps: Vec<Step>,
 }
 
+impl ViewGroup {
+    /// Accepts what can be applied; `name` is how an error calls the group.
+    fn check(&self, name: &str) -> Result<(), AugmentError> {
+        let rule = "from 1 to 1000";
+        at_least("count", self.count, 1, rule)?;
+        if self.count > 1000 {
+            return Err(ParamError::new("count", self.count, rule).into());
+        }
+        for (
+            index,
+            Step {
+                transform,
+                probability,
+            },
+        ) in self.steps.iter().enumerate()
+        {
+            let check = fraction("probability", *probability).and_then(|_| transform.check());
+            check.map_err(|source| AugmentError::Step {
+                group: name.to_owned(),
+                step: index + 1,
+                transform: transform.name(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+}
+
 fn one_view() -> usize {
     1
 }
@@ -146,7 +174,7 @@ impl Normalize {
             }
         }
         let of = |numbers: &[f32], plane: usize| numbers[plane.min(numbers.len() - 1)];
-        Ok(image.change_unit(|samples, _| {
+        Ok(image.change_unit(|samples| {
             for (index, mut plane) in samples.outer_iter_mut().enumerate() {
                 let (mean, deviation) = (of(&self.mean, index), of(&self.deviation, index));
                 plane.mapv_inplace(|value| (value - mean) / deviation);
@@ -262,33 +290,18 @@ impl PolicyConfig {
     /// When there is no view, a number is outside what is allowed, or `others` is not the last group.
     pub fn build(self) -> Result<Policy, AugmentError> {
         at_least("views", self.views.len(), 1, "one group or more")?;
-        let anchor = self.anchor.iter();
-        for (index, group) in self.views.iter().chain(anchor.clone()).enumerate() {
-            let rule = "from 1 to 1000";
-            at_least("count", group.count, 1, rule)?;
-            if group.count > 1000 {
-                return Err(ParamError::new("count", group.count, rule).into());
-            }
-            for (
-                step,
-                Step {
-                    transform,
-                    probability,
-                },
-            ) in group.steps.iter().enumerate()
-            {
-                let check = fraction("probability", *probability).and_then(|_| transform.check());
-                check.map_err(|source| AugmentError::Step {
-                    group: index + 1,
-                    step: step + 1,
-                    transform: transform.name(),
-                    source,
-                })?;
+        for (index, group) in self.views.iter().enumerate() {
+            group.check(&format!("view group {}", index + 1))?;
+        }
+        if let Some(anchor) = &self.anchor {
+            anchor.check("the anchor")?;
+            if anchor.count != 1 {
+                return Err(ParamError::new("anchor.count", anchor.count, "1").into());
             }
         }
         let others = |group: &ViewGroup| group.planes == PlaneChoice::Others;
         let all_but_last = &self.views[..self.views.len() - 1];
-        if all_but_last.iter().chain(anchor).any(others) {
+        if all_but_last.iter().chain(&self.anchor).any(others) {
             let rule = "the planes of the last group of views alone";
             return Err(ParamError::new("planes", "others", rule).into());
         }
@@ -352,8 +365,8 @@ impl Policy {
             .map_or(&[][..], |(group, _)| &group.steps);
         let draw = |step: &Step| {
             use rand::RngExt;
-            // The parameters are drawn all the same, so that a probability does not change what
-            // later steps draw.
+            // The parameters are drawn all the same, so that later steps draw the same whether this one is
+            // applied or not.
             let applied = rng.random_bool(step.probability);
             let draw = step.transform.draw(&mut rng);
             applied.then_some(draw)

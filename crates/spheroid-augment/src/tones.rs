@@ -120,12 +120,12 @@ impl<'a, V: Real> Tones<'a, V> {
     }
 
     /// The tones.
-    pub(crate) fn values(&mut self) -> &mut [V] {
+    pub fn values(&mut self) -> &mut [V] {
         self.values
     }
 
     /// Mean over all pixels.
-    pub(crate) fn mean(&self) -> f64 {
+    pub fn mean(&self) -> f64 {
         match self.counts {
             None => V::mean(self.values),
             Some(counts) => {
@@ -147,7 +147,7 @@ impl<'a, V: Real> Tones<'a, V> {
     }
 
     /// Replaces every tone.
-    pub(crate) fn map(&mut self, tone: impl Fn(f64) -> f64) {
+    pub fn map(&mut self, tone: impl Fn(f64) -> f64) {
         for value in &mut *self.values {
             *value = V::of(tone(value.to_f64()));
         }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use spheroid_core::{Augment, DrawKey, ParamError};
 use spheroid_imaging::SampleType;
 
-use crate::{AugmentError, Image, Pixel, ToneContract, Tones};
+use crate::{AugmentError, Image, Pixel, Real, ToneContract, Tones};
 
 /// Settings of a random transform of images, with the choice of parameters apart from their use.
 ///
@@ -59,18 +59,22 @@ pub trait Transform:
     /// What becomes of the tones of an image of this type.
     fn tone_contract(&self, sample_type: SampleType) -> ToneContract;
 
-    /// Does to the tones of a focal stack what [`apply`](Self::apply) does to its pixels, before
-    /// rounding. `false`, with the tones as they were, when one tone may become several.
+    /// Does to the tones of a focal stack what [`apply`](Self::apply) does to its pixels, in `f32` for
+    /// floating point, and in `f64` before rounding for integers. `false`, with the tones as they were, when one tone may become several.
     ///
     /// # Errors
     /// As `apply`.
-    fn map_tones(&self, tones: Tones<'_, f64>, draw: &Self::Draw) -> Result<bool, AugmentError> {
+    fn map_tones<V: Real>(
+        &self,
+        tones: Tones<'_, V>,
+        draw: &Self::Draw,
+    ) -> Result<bool, AugmentError> {
         let _ = (tones, draw);
         Ok(false)
     }
 
     /// Whether [`apply`](Self::apply) only moves or drops pixels, so that it can work on the stored
-    /// samples without copying or rounding them.
+    /// samples without rounding them.
     fn only_moves_pixels(&self) -> bool {
         false
     }
@@ -117,7 +121,7 @@ impl<X: Transform> Built<X> {
         self.transform.draw(&mut key.rng())
     }
 
-    /// Uses the parameters of `draw`; what only moves pixels copies none.
+    /// Uses the parameters of `draw`; flips, turns and crops of the middle copy no pixel.
     ///
     /// # Errors
     /// When the image is not what the transform works on, or the draw is impossible.
@@ -175,8 +179,13 @@ impl Range {
     }
 
     /// Draws a value so that equal ratios are equally likely; for ranges above 0.
+    ///
+    /// Clamped, since the exponential of a logarithm may lie beyond its number.
     pub(crate) fn draw_ratio(self, rng: &mut ChaCha8Rng) -> f64 {
-        Self::new(self.from.ln(), self.to.ln()).draw(rng).exp()
+        Self::new(self.from.ln(), self.to.ln())
+            .draw(rng)
+            .exp()
+            .clamp(self.from, self.to)
     }
 
     /// Accepts an ascending range within `least` to `most`; `rule` is the sentence that the user reads.

@@ -13,7 +13,7 @@ pub struct ToneAuditPanel {
     pub title: String,
     /// Share of the pixels in bins of equal width from black to full scale, before.
     pub before: Vec<f64>,
-    /// The same after the worst draw.
+    /// The same after one draw, such as the worst.
     pub after: Vec<f64>,
     /// For every draw the number of distinct values after it, as a multiple of that before.
     pub kept: Vec<f64>,
@@ -35,7 +35,7 @@ const STYLE: &str = "text{font:12px system-ui,sans-serif;fill:#1b2127}.tick{fill
     .after{fill:none;stroke:#c24e00;stroke-width:1.5}.kept{fill:none;stroke:#0072b2;stroke-width:2}\
     .same{stroke:#59636d;stroke-dasharray:4 4}";
 
-/// An SVG picture of its own: a row a panel, on the left the histograms before and after the worst draw, on
+/// An SVG picture of its own: a row a panel, on the left the histograms before and after one draw, on
 /// the right the draws by how many distinct values they left. Both upright axes are logarithmic.
 ///
 /// # Example
@@ -88,7 +88,7 @@ fn draw(panel: &ToneAuditPanel) -> Markup {
                 text-anchor="middle" { (share) }
         }
         text class="tick" x=(HISTOGRAM.1) y=(BOTTOM + 36.0) text-anchor="end" {
-            "tone; pixels before (grey), after the worst draw"
+            "tone; pixels before (grey), after one draw"
         }
         (grid(CURVE, MULTIPLES))
         line class="same" x1=(CURVE.0) x2=(CURVE.1) y1=(px(same)) y2=(px(same)) {}

@@ -52,7 +52,9 @@ impl TrainConfig {
     }
 
     fn check(&self, images: usize) -> Result<(), SslError> {
-        at_least("batch", self.batch, 2, "at least 2")?;
+        if self.epochs > 0 {
+            at_least("batch", self.batch, 2, "at least 2")?;
+        }
         positive("learning_rate", self.learning_rate)?;
         non_negative("weight_decay", self.weight_decay)?;
         if images < self.batch && self.epochs > 0 {
@@ -152,6 +154,8 @@ pub struct Checkpoints<'a> {
 
 /// Optimises `method` on views of images.
 ///
+/// Views are made on a thread of their own and on rayon's global pool, whatever pool the caller is in.
+///
 /// With `checkpoints` the state is stored after every epoch. A run that resumes ends with the weights
 /// of an uninterrupted one on the same device.
 ///
@@ -181,7 +185,7 @@ pub fn train<M: Method, V: Views>(
         (method, optimizer, epochs) = state.apply(method, optimizer)?;
     }
 
-    let steps_per_epoch = views.len() / config.batch;
+    let steps_per_epoch = views.len() / config.batch.max(1);
     let steps = config.epochs * steps_per_epoch;
     on_progress(Progress::Started {
         done: epochs.len() * steps_per_epoch,
@@ -192,12 +196,17 @@ pub fn train<M: Method, V: Views>(
     let first = epochs.len();
     std::thread::scope(|scope| {
         let (sender, receiver) = mpsc::sync_channel(AHEAD);
-        scope.spawn(move || make_batches(views, config, first, &sender));
+        let producer = scope.spawn(move || make_batches(views, config, first, &sender));
         for epoch in first..config.epochs {
             let mut sum = 0.0;
             for step in 0..steps_per_epoch {
                 let asked = Instant::now();
-                let batch = receiver.recv().expect("a batch is sent for every step")?;
+                let Ok(batch) = receiver.recv() else {
+                    // A batch is sent for every step unless making one panics.
+                    let panic = producer.join().expect_err("fewer batches than steps");
+                    std::panic::resume_unwind(panic);
+                };
+                let batch = batch?;
                 waited += asked.elapsed();
                 let tensors = batch
                     .iter()
@@ -423,6 +432,65 @@ mod tests {
             let (first, last) = (trained.epochs[0].loss, trained.epochs[79].loss);
             assert!(last < 0.9 * first, "{name}: from {first} to {last}");
         }
+    }
+
+    #[test]
+    fn one_seed_gives_one_batch_whatever_the_threads() {
+        let in_pool = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
+            pool.install(|| make_views(&Gratings, 5, 1, &[3, 0, 11, 7]).unwrap())
+        };
+        let alone = in_pool(1);
+        assert_eq!(alone, in_pool(3));
+        assert_eq!((alone.len(), alone[0].len()), (2, 4));
+    }
+
+    /// Fails, or panics, in the second epoch.
+    struct Broken {
+        panics: bool,
+    }
+
+    impl Views for Broken {
+        type Error = std::fmt::Error;
+
+        fn len(&self) -> usize {
+            16
+        }
+
+        fn views(
+            &self,
+            seed: u64,
+            epoch: u64,
+            item: usize,
+        ) -> Result<Vec<Array3<f32>>, Self::Error> {
+            if epoch == 1 {
+                assert!(!self.panics, "no light");
+                return Err(std::fmt::Error);
+            }
+            Ok(Gratings.views(seed, epoch, item).unwrap())
+        }
+    }
+
+    #[test]
+    fn what_goes_wrong_with_a_view_is_told() {
+        let run = |panics| {
+            let device = Device::flex();
+            train(
+                method("simclr"),
+                &Broken { panics },
+                &config(3),
+                &device,
+                None,
+                |_| (),
+            )
+        };
+        assert!(matches!(run(false), Err(SslError::View { .. })));
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(true)));
+        let payload = panic.err().unwrap();
+        assert_eq!(payload.downcast_ref::<&str>(), Some(&"no light"));
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Transform for Defocus {
         if disc.len() == 1 {
             return Ok(image);
         }
-        Ok(image.change_unit(|samples, _| convolve(samples, &disc)))
+        Ok(image.change_unit(|samples| convolve(samples, &disc)))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

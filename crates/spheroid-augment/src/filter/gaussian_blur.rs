@@ -80,7 +80,7 @@ impl Transform for GaussianBlur {
             None if sigma < LEAST_SIGMA => return Ok(image),
             None => Kernel::gaussian(sigma),
         };
-        Ok(image.change_unit(|samples, _| blur(samples, &kernel)))
+        Ok(image.change_unit(|samples| blur(samples, &kernel)))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

@@ -63,7 +63,7 @@ impl Transform for Median {
             return Ok(image);
         }
         // Every stored value survives the unit scale.
-        Ok(image.change_unit(|samples, _| *samples = medians(samples, draw.radius)))
+        Ok(image.change_unit(|samples| *samples = medians(samples, draw.radius)))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

@@ -58,7 +58,7 @@ impl Transform for Unsharp {
     ) -> Result<Image<'a, T>, AugmentError> {
         let sigma = within("sigma", draw.sigma, 0.2, MOST_SIGMA, "from 0.2 to 100")?;
         let amount = within("amount", draw.amount, 0.0, 100.0, "from 0 to 100")? as f32;
-        Ok(image.change_unit(|samples, _| {
+        Ok(image.change_unit(|samples| {
             let mut blurred = samples.clone();
             blur(&mut blurred, &Kernel::gaussian(sigma));
             samples.zip_mut_with(&blurred, |value, blurred| {

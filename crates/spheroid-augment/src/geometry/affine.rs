@@ -159,8 +159,8 @@ impl Transform for Affine {
         Ok(self.moved(image.into_unit(), draw).into_pixels())
     }
 
-    fn tone_contract(&self, _: SampleType) -> ToneContract {
-        contract(self.sampling, self.border)
+    fn tone_contract(&self, sample_type: SampleType) -> ToneContract {
+        contract(self.sampling, self.border, sample_type)
     }
 }
 

@@ -115,8 +115,8 @@ impl Transform for Elastic {
         Ok(displaced(image.into_unit(), self.sampling, self.border, &field).into_pixels())
     }
 
-    fn tone_contract(&self, _: SampleType) -> ToneContract {
-        contract(self.sampling, self.border)
+    fn tone_contract(&self, sample_type: SampleType) -> ToneContract {
+        contract(self.sampling, self.border, sample_type)
     }
 }
 

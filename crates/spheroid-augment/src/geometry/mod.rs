@@ -21,6 +21,6 @@ pub use resample::Interpolation;
 pub use resize::Resize;
 pub use sampling::{Border, Sampling};
 
-pub(crate) use random_resized_crop::{check_window, draw_window};
+pub(crate) use random_resized_crop::check_window;
 pub(crate) use sampling::mirror;
 pub use spheroid_crop::{SpheroidCrop, SpheroidCropDraw};

@@ -73,7 +73,7 @@ pub struct RandomResizedCropDraw {
 }
 
 impl RandomResizedCropDraw {
-    fn draw(area: Range, ratio: Range, rng: &mut ChaCha8Rng) -> Self {
+    pub(crate) fn draw(area: Range, ratio: Range, rng: &mut ChaCha8Rng) -> Self {
         Self {
             area: area.draw(rng),
             ratio: ratio.draw_ratio(rng),
@@ -118,14 +118,6 @@ pub(crate) fn check_window(area: Range, ratio: Range) -> Result<(), ParamError> 
     ratio.check("ratio", 0.01, 100.0, "ascending, from 0.01 to 100")
 }
 
-pub(crate) fn draw_window(
-    area: Range,
-    ratio: Range,
-    rng: &mut ChaCha8Rng,
-) -> RandomResizedCropDraw {
-    RandomResizedCropDraw::draw(area, ratio, rng)
-}
-
 impl Transform for RandomResizedCrop {
     type Draw = RandomResizedCropDraw;
 
@@ -139,7 +131,7 @@ impl Transform for RandomResizedCrop {
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> RandomResizedCropDraw {
-        draw_window(self.area, self.ratio, rng)
+        RandomResizedCropDraw::draw(self.area, self.ratio, rng)
     }
 
     fn apply<'a, T: Pixel>(

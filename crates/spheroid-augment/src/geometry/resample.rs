@@ -50,13 +50,24 @@ pub(crate) struct Window {
 /// Largest side of a resampled image, in pixels: what a damaged setting could ask for ends here.
 const MOST_SIDE: usize = 1 << 15;
 
-/// Accepts sides from 1 to 32,768 pixels.
+/// Most pixels of a plane: 256 MiB in `f32`.
+const MOST_PIXELS: usize = 1 << 26;
+
+/// Accepts sides from 1 to 32,768 pixels, and planes that fit into memory.
 pub(crate) fn check_size(rows: usize, columns: usize) -> Result<(), ParamError> {
     for (param, side) in [("rows", rows), ("columns", columns)] {
         at_least(param, side, 1, "from 1 to 32768")?;
         if side > MOST_SIDE {
             return Err(ParamError::new(param, side, "from 1 to 32768"));
         }
+    }
+    if rows * columns > MOST_PIXELS {
+        let got = format!("{rows} × {columns}");
+        return Err(ParamError::new(
+            "rows × columns",
+            got,
+            "at most 67108864 pixels",
+        ));
     }
     Ok(())
 }

@@ -3,8 +3,9 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
+use spheroid_imaging::SampleType;
 
-use crate::{Image, ToneContract};
+use crate::{Image, ToneContract, contract::fills_an_end};
 
 /// What lies beyond the border of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -98,9 +99,13 @@ pub(crate) fn bend<'a>(
 }
 
 /// What bending does to tones.
-pub(crate) fn contract(sampling: Sampling, border: Border) -> ToneContract {
+pub(crate) fn contract(
+    sampling: Sampling,
+    border: Border,
+    sample_type: SampleType,
+) -> ToneContract {
     // A border of black or white brings in pixels at an end of the range.
-    let clips = matches!(border, Border::Value(value) if value <= 0.0 || value >= 1.0);
+    let clips = matches!(border, Border::Value(value) if fills_an_end(value, sample_type));
     match sampling {
         Sampling::Bilinear => ToneContract::mixed(clips),
         Sampling::Nearest => ToneContract {

@@ -8,7 +8,10 @@ use super::{
     Interpolation,
     resample::{Window, check_size, resample},
 };
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+
+/// Smaller shares are less than a pixel of any image.
+const LEAST_SIDE: f64 = 1e-6;
 
 /// Cuts out a window around the spheroid, whose mask the image must have, and brings it to a size, with
 /// antialiasing.
@@ -49,7 +52,7 @@ impl SpheroidCrop {
         draw: &SpheroidCropDraw,
         mask: ArrayView2<'_, bool>,
     ) -> Result<Window, AugmentError> {
-        fraction("side", draw.side)?;
+        within("side", draw.side, LEAST_SIDE, 1.0, "from 1e-6 to 1")?;
         for (param, shift) in [
             ("shift_rows", draw.shift_rows),
             ("shift_columns", draw.shift_columns),
@@ -90,8 +93,8 @@ impl Transform for SpheroidCrop {
 
     fn check(&self) -> Result<(), ParamError> {
         check_size(self.rows, self.columns)?;
-        let rule = "ascending, above 0 and at most 1";
-        self.side.check("side", f64::MIN_POSITIVE, 1.0, rule)?;
+        let rule = "ascending, from 1e-6 to 1";
+        self.side.check("side", LEAST_SIDE, 1.0, rule)?;
         fraction("shift", self.shift).map(drop)
     }
 

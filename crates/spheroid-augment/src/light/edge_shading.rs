@@ -80,7 +80,7 @@ impl Transform for EdgeShading {
         for (param, shift) in [("down", draw.down), ("right", draw.right)] {
             within(param, shift, -1.0, 1.0, "between −1 and 1")?;
         }
-        Ok(image.change_unit(|samples, _| {
+        Ok(image.change_unit(|samples| {
             shade(samples, |row, column| {
                 let distance = (row - draw.down).hypot(column - draw.right) / radius;
                 let share = (2.0 * distance - 1.0).clamp(0.0, 1.0);

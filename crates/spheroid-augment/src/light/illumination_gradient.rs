@@ -56,7 +56,7 @@ impl Transform for IlluminationGradient {
             return Err(ParamError::new("direction_degrees", got, "finite").into());
         }
         let corner = up.abs() + right.abs();
-        Ok(image.change_unit(|samples, _| {
+        Ok(image.change_unit(|samples| {
             shade(samples, |row, column| {
                 1.0 + strength * (column * right - row * up) / corner
             });

@@ -50,7 +50,7 @@ impl Transform for GaussianNoise {
         draw: &GaussianNoiseDraw,
     ) -> Result<Image<'a, T>, AugmentError> {
         let deviation = within("deviation", draw.deviation, 0.0, 1.0, "from 0 to 1")?;
-        Ok(image.change_unit(|samples, _| add_gaussian(samples, deviation as f32, draw.seed)))
+        Ok(image.change_unit(|samples| add_gaussian(samples, deviation as f32, draw.seed)))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

@@ -66,7 +66,7 @@ impl Transform for ReadNoise {
         let rule = "from 0 to 10000";
         let electrons = within("electrons", draw.electrons, 0.0, MOST_ELECTRONS, rule)?;
         let deviation = (electrons / self.full_well) as f32;
-        Ok(image.change_unit(|samples, _| add_gaussian(samples, deviation, draw.seed)))
+        Ok(image.change_unit(|samples| add_gaussian(samples, deviation, draw.seed)))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

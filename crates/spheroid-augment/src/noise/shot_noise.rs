@@ -57,7 +57,7 @@ impl Transform for ShotNoise {
     ) -> Result<Image<'a, T>, AugmentError> {
         let rule = "from 10 to 10000000";
         let full_well = within("full_well", draw.full_well, LIMITS[0], LIMITS[1], rule)?;
-        Ok(image.change_unit(|samples, _| count_photons(samples, full_well, draw.seed)))
+        Ok(image.change_unit(|samples| count_photons(samples, full_well, draw.seed)))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

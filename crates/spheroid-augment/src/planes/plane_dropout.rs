@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, fraction};
 use spheroid_imaging::SampleType;
 
-use crate::{AugmentError, Image, Pixel, ToneContract, Transform};
+use crate::{AugmentError, Image, Pixel, ToneContract, Transform, contract::fills_an_end};
 
 /// Covers whole focal planes with one value; one plane at least is left.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -79,9 +79,9 @@ impl Transform for PlaneDropout {
         }))
     }
 
-    fn tone_contract(&self, _: SampleType) -> ToneContract {
+    fn tone_contract(&self, sample_type: SampleType) -> ToneContract {
         ToneContract {
-            clips: self.fill <= 0.0 || self.fill >= 1.0,
+            clips: fills_an_end(self.fill, sample_type),
             ..ToneContract::selected(1)
         }
     }

@@ -53,7 +53,11 @@ impl Transform for PlaneSampling {
         draw: &PlaneSamplingDraw,
     ) -> Result<Image<'a, T>, AugmentError> {
         let planes = image.dim().0;
-        if draw.depths.is_empty() || draw.depths.len() > planes {
+        if draw.depths.len() != self.planes {
+            let got = format!("{} numbers", draw.depths.len());
+            return Err(ParamError::new("depths", got, "one number a plane").into());
+        }
+        if draw.depths.len() > planes {
             return Err(AugmentError::Planes {
                 what: "plane_sampling",
                 planes,

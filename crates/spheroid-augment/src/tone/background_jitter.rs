@@ -49,7 +49,7 @@ impl Transform for BackgroundJitter {
             .jitter
             .apply(image.view().into_unit(), draw)?
             .into_samples();
-        Ok(image.change_unit(|samples, _| {
+        Ok(image.change_unit(|samples| {
             for (mut plane, jittered) in samples.outer_iter_mut().zip(jittered.outer_iter()) {
                 Zip::from(&mut plane).and(&jittered).and(&weights).for_each(
                     |value, &jittered, &weight| {

@@ -82,9 +82,9 @@ impl Transform for Brightness {
         ToneContract::merged(true)
     }
 
-    fn map_tones(
+    fn map_tones<V: Real>(
         &self,
-        tones: Tones<'_, f64>,
+        tones: Tones<'_, V>,
         draw: &BrightnessDraw,
     ) -> Result<bool, AugmentError> {
         draw.map(tones).map(|()| true)

@@ -25,7 +25,7 @@ use crate::{
 pub struct Clahe {
     /// Largest frequency of a tone in a tile, in mean frequencies, 0.01 to 65,536.
     pub clip_limit: Range,
-    /// Number of tiles along rows and columns, 1 to 64 each.
+    /// Number of tiles along rows and columns, 1 to 16 each.
     pub tiles: [usize; 2],
 }
 
@@ -59,8 +59,8 @@ impl Transform for Clahe {
         let rule = "ascending, from 0.01 to 65536";
         self.clip_limit
             .check("clip_limit", LIMITS[0], LIMITS[1], rule)?;
-        match self.tiles.iter().find(|tiles| !(1..=64).contains(*tiles)) {
-            Some(&tiles) => Err(ParamError::new("tiles", tiles, "from 1 to 64")),
+        match self.tiles.iter().find(|tiles| !(1..=16).contains(*tiles)) {
+            Some(&tiles) => Err(ParamError::new("tiles", tiles, "from 1 to 16")),
             None => Ok(()),
         }
     }
@@ -93,7 +93,7 @@ impl Transform for Clahe {
             levels: T::LEVELS,
             whole: T::INTEGER,
         };
-        Ok(image.change_unit(|samples, _| {
+        Ok(image.change_unit(|samples| {
             Tiles::new(samples.view(), self.tiles, limit, places).apply(samples);
         }))
     }

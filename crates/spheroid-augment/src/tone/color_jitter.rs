@@ -68,6 +68,19 @@ pub struct ColorJitterDraw {
 }
 
 impl ColorJitterDraw {
+    fn check(&self) -> Result<(), ParamError> {
+        for factor in [self.brightness, self.contrast, self.saturation] {
+            check_factor(factor)?;
+        }
+        check_turn(self.hue)?;
+        let twice = |(index, step)| self.order[..index].contains(step);
+        if self.order.iter().enumerate().any(twice) {
+            let got = format!("{:?}", self.order);
+            return Err(ParamError::new("order", got, "each of the four steps once"));
+        }
+        Ok(())
+    }
+
     fn mixes_planes(&self) -> bool {
         self.saturation != 1.0 || self.hue != 0.0
     }
@@ -128,14 +141,14 @@ impl Transform for ColorJitter {
         image: Image<'a, T>,
         draw: &ColorJitterDraw,
     ) -> Result<Image<'a, T>, AugmentError> {
+        draw.check()?;
         if !image.is_rgb() {
             if draw.mixes_planes() {
                 check_rgb(&image, self.name())?;
             }
             return tones::apply(image, draw);
         }
-        let saturation = check_factor(draw.saturation)?;
-        let turn = check_turn(draw.hue)?;
+        let (saturation, turn) = (draw.saturation, draw.hue);
         let mut image = image.into_unit();
         for step in draw.order {
             image = match step {
@@ -149,10 +162,10 @@ impl Transform for ColorJitter {
                     contrast.apply(image, &ContrastDraw { factor })?
                 }
                 ColorStep::Saturation if saturation != 1.0 => {
-                    image.change_unit(|samples, _| saturate(samples, saturation))
+                    image.change_unit(|samples| saturate(samples, saturation))
                 }
                 ColorStep::Hue if turn != 0.0 => {
-                    image.change_unit(|samples, _| turn_hue(samples, turn))
+                    image.change_unit(|samples| turn_hue(samples, turn))
                 }
                 ColorStep::Saturation | ColorStep::Hue => image,
             };
@@ -168,11 +181,12 @@ impl Transform for ColorJitter {
         }
     }
 
-    fn map_tones(
+    fn map_tones<V: Real>(
         &self,
-        tones: Tones<'_, f64>,
+        tones: Tones<'_, V>,
         draw: &ColorJitterDraw,
     ) -> Result<bool, AugmentError> {
+        draw.check()?;
         if draw.mixes_planes() {
             return Ok(false);
         }

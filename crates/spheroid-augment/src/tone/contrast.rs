@@ -93,7 +93,11 @@ impl Transform for Contrast {
         ToneContract::merged(true)
     }
 
-    fn map_tones(&self, tones: Tones<'_, f64>, draw: &ContrastDraw) -> Result<bool, AugmentError> {
+    fn map_tones<V: Real>(
+        &self,
+        tones: Tones<'_, V>,
+        draw: &ContrastDraw,
+    ) -> Result<bool, AugmentError> {
         draw.map(tones).map(|()| true)
     }
 }

@@ -92,7 +92,7 @@ impl Transform for Equalize {
         ToneContract::merged(true)
     }
 
-    fn map_tones(&self, tones: Tones<'_, f64>, (): &()) -> Result<bool, AugmentError> {
+    fn map_tones<V: Real>(&self, tones: Tones<'_, V>, (): &()) -> Result<bool, AugmentError> {
         self.map(tones).map(|()| true)
     }
 }

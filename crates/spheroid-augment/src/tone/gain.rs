@@ -11,7 +11,7 @@ use crate::{
 
 /// Multiplies all pixels by one factor near 1: what is left of the lamp after flattening.
 ///
-/// Floating point is not clamped, so that no two tones become one.
+/// Floating point is not clamped, so that no two tones of 16 bits become one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Gain {
@@ -80,7 +80,11 @@ impl Transform for Gain {
         }
     }
 
-    fn map_tones(&self, tones: Tones<'_, f64>, draw: &GainDraw) -> Result<bool, AugmentError> {
+    fn map_tones<V: Real>(
+        &self,
+        tones: Tones<'_, V>,
+        draw: &GainDraw,
+    ) -> Result<bool, AugmentError> {
         draw.map(tones).map(|()| true)
     }
 }

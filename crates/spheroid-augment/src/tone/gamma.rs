@@ -76,7 +76,11 @@ impl Transform for Gamma {
         }
     }
 
-    fn map_tones(&self, tones: Tones<'_, f64>, draw: &GammaDraw) -> Result<bool, AugmentError> {
+    fn map_tones<V: Real>(
+        &self,
+        tones: Tones<'_, V>,
+        draw: &GammaDraw,
+    ) -> Result<bool, AugmentError> {
         draw.map(tones).map(|()| true)
     }
 }

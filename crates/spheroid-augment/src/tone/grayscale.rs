@@ -33,7 +33,7 @@ impl Transform for Grayscale {
         (): &(),
     ) -> Result<Image<'a, T>, AugmentError> {
         check_rgb(&image, self.name())?;
-        Ok(image.change_unit(|samples, _| map_colors(samples, |color| [luminance(color); 3])))
+        Ok(image.change_unit(|samples| map_colors(samples, |color| [luminance(color); 3])))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

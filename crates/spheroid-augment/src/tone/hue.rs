@@ -104,7 +104,7 @@ impl Transform for Hue {
     ) -> Result<Image<'a, T>, AugmentError> {
         check_rgb(&image, self.name())?;
         let turn = check_turn(draw.turn)?;
-        Ok(image.change_unit(|samples, _| turn_hue(samples, turn)))
+        Ok(image.change_unit(|samples| turn_hue(samples, turn)))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

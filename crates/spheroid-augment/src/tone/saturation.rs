@@ -62,7 +62,7 @@ impl Transform for Saturation {
     ) -> Result<Image<'a, T>, AugmentError> {
         check_rgb(&image, self.name())?;
         let factor = check_factor(draw.factor)?;
-        Ok(image.change_unit(|samples, _| saturate(samples, factor)))
+        Ok(image.change_unit(|samples| saturate(samples, factor)))
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

@@ -65,7 +65,11 @@ impl Transform for Solarize {
         ToneContract::merged(false)
     }
 
-    fn map_tones(&self, tones: Tones<'_, f64>, draw: &SolarizeDraw) -> Result<bool, AugmentError> {
+    fn map_tones<V: Real>(
+        &self,
+        tones: Tones<'_, V>,
+        draw: &SolarizeDraw,
+    ) -> Result<bool, AugmentError> {
         draw.map(tones).map(|()| true)
     }
 }

@@ -2,7 +2,6 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, fraction};
-
 use spheroid_imaging::SampleType;
 
 use super::brightness::check_strength;
@@ -19,6 +18,8 @@ use crate::{
 /// lets neighbours round to one value. Both are bounded from the image's histogram, and `b` and `c` are
 /// drawn from the region where the bounds together stay within the budget: there is no trial and no
 /// rejection. [`strength`](Self::strength) tells how much of the wanted change an image allows.
+///
+/// Values are clamped to the range from 0 to full scale, or to that of the image where `f32` lies beyond.
 ///
 /// A stack has one histogram: all planes together lose no more than the share.
 ///
@@ -405,9 +406,9 @@ impl Transform for ToneBudget {
         }
     }
 
-    fn map_tones(
+    fn map_tones<V: Real>(
         &self,
-        tones: Tones<'_, f64>,
+        tones: Tones<'_, V>,
         draw: &ToneBudgetDraw,
     ) -> Result<bool, AugmentError> {
         Within { budget: self, draw }.map(tones).map(|()| true)

@@ -11,7 +11,7 @@ use crate::{
 
 /// Sends tones through a smooth random curve that rises everywhere and keeps 0 and full scale.
 ///
-/// Different tones stay different in floating point; values beyond the range are left as they are.
+/// Different tones of 16 bits stay different in floating point; values beyond the range are left as they are.
 ///
 /// # Source
 /// Piecewise cubic Hermite interpolation that keeps monotony: Fritsch and Butland, SIAM J. Sci. Stat.
@@ -183,7 +183,11 @@ impl Transform for ToneCurve {
         }
     }
 
-    fn map_tones(&self, tones: Tones<'_, f64>, draw: &ToneCurveDraw) -> Result<bool, AugmentError> {
+    fn map_tones<V: Real>(
+        &self,
+        tones: Tones<'_, V>,
+        draw: &ToneCurveDraw,
+    ) -> Result<bool, AugmentError> {
         draw.map(tones).map(|()| true)
     }
 }

@@ -29,7 +29,7 @@ fn worst_loss<T: Pixel>(budget: ToneBudget, samples: &Array3<T>, draws: u64) -> 
             view: 0,
         };
         let view = built.apply(image.view(), &built.draw(key)).unwrap();
-        1.0 - distinct(&view) as f64 / before
+        (before - distinct(&view) as f64) / before
     };
     (0..draws).map(loss).fold(f64::NEG_INFINITY, f64::max)
 }

@@ -1,5 +1,4 @@
 use ndarray::{Array2, Array3};
-use proptest::prelude::*;
 use spheroid_augment::{
     Affine, AnyDraw, AnyTransform, AugmentError, BackgroundJitter, Border, Brightness, Built,
     CenterCrop, Clahe, ColorJitter, Contrast, Cutout, Defocus, EdgeShading, Elastic, Equalize,
@@ -599,15 +598,77 @@ fn settings_that_make_no_sense_are_refused() {
     }
 }
 
-proptest! {
-    #[test]
-    fn no_draw_of_a_key_depends_on_another(seed in any::<u64>(), item in any::<u64>()) {
-        for (transform, _) in all() {
-            let built = transform.build().unwrap();
-            let key = DrawKey { seed, epoch: 1, item, view: 2 };
-            let first = built.draw(key);
-            built.draw(DrawKey { view: 3, ..key });
-            prop_assert_eq!(built.draw(key), first);
+#[test]
+fn draws_and_views_do_not_depend_on_threads() {
+    let (stack, mask) = (stack(), mask());
+    for (transform, rgb) in all() {
+        let built = transform.build().unwrap();
+        let image = image(&stack, &mask, rgb);
+        let view = |item: u64| built.apply(image.view(), &built.draw(key(item))).unwrap();
+        let forwards: Vec<_> = (0..6).map(view).collect();
+        let threads: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..6)
+                .rev()
+                .map(|item| scope.spawn(move || view(item)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert!(
+            forwards.iter().eq(threads.iter().rev()),
+            "{}",
+            built.settings().name()
+        );
+    }
+}
+
+/// `build` and `apply` must agree on what is allowed.
+#[test]
+fn settings_at_their_limits_draw_what_can_be_applied() {
+    let (stack, mask) = (stack(), mask());
+    let crop = |ratio| RandomResizedCrop {
+        ratio: Range::only(ratio),
+        ..RandomResizedCrop::new(8, 8)
+    };
+    let at_limits: Vec<AnyTransform> = vec![
+        ShotNoise {
+            full_well: Range::only(1e7),
+        }
+        .into(),
+        ShotNoise {
+            full_well: Range::only(10.0),
+        }
+        .into(),
+        Gamma {
+            gamma: Range::only(0.1),
+        }
+        .into(),
+        Gamma {
+            gamma: Range::only(5.0),
+        }
+        .into(),
+        crop(0.01).into(),
+        crop(100.0).into(),
+        Brightness { strength: 1000.0 }.into(),
+        Contrast { strength: 1000.0 }.into(),
+        Gain { spread: 0.999 }.into(),
+        Affine {
+            scale: Range::only(0.01),
+            shift: 1.0,
+            shear_degrees: Range::only(80.0),
+            rotation_degrees: Range::only(-360.0),
+            ..Affine::default()
+        }
+        .into(),
+    ];
+    for transform in at_limits {
+        let built = transform.build().unwrap();
+        for item in 0..20 {
+            let image = image(&stack, &mask, false).view().into_owned();
+            let found = built.apply(image, &built.draw(key(item)));
+            assert!(found.is_ok(), "{}: {found:?}", built.settings().name());
         }
     }
 }
@@ -650,6 +711,16 @@ fn draws_that_no_setting_could_give_are_refused() {
         ),
         (Affine::default().into(), affine("1e-310", "0")),
         (Affine::default().into(), affine("1", "1e308")),
+        (
+            ColorJitter::default().into(),
+            r#"{"color_jitter": {"order": ["hue", "hue", "hue", "hue"], "brightness": 1, "contrast": 1,
+            "saturation": 1, "hue": 0}}"#
+                .to_owned(),
+        ),
+        (
+            PlaneSampling { planes: 1 }.into(),
+            r#"{"plane_sampling": {"depths": [0.1, 0.2]}}"#.to_owned(),
+        ),
         (RandomResizedCrop::new(4, 4).into(), crop("0")),
         (RandomResizedCrop::new(4, 4).into(), crop("1.5")),
     ];
@@ -674,4 +745,11 @@ fn a_black_border_is_declared() {
         .unwrap();
     assert!(report.worst().at_ends > 0.0);
     assert_eq!(report.breach(&built), None);
+    // A dark fill that 8 bits store as black.
+    let cutout = Cutout {
+        fill: 0.001,
+        ..Cutout::default()
+    };
+    assert!(cutout.tone_contract(SampleType::U8).clips);
+    assert!(!cutout.tone_contract(SampleType::U16).clips);
 }
