@@ -18,7 +18,7 @@ use clap::Parser;
 use ndarray::{Array2, ArrayView2};
 use serde_json::{Value, json};
 use spheroid::{
-    core::{CoreError, atomic},
+    core::atomic,
     imaging::{
         Limits, Morphometry, Scale, Segmentation, flatten, read_stack, segment, sharpest_plane,
         to_png,
@@ -74,13 +74,7 @@ fn describe(file: &Path, out: &Path) -> Result<Value, Box<dyn Error>> {
     let picture = out.join(name).with_extension("png");
     let overlay = overlay(flat.view(), &found);
     let png = to_png(overlay.view(), (0.0, 1.3))?;
-    atomic::write_file::<CoreError>(&picture, |writer| {
-        std::io::Write::write_all(writer, &png).map_err(|source| CoreError::Io {
-            path: picture.clone(),
-            action: "write",
-            source,
-        })
-    })?;
+    atomic::write_bytes(&picture, &png)?;
     let flags = &found.flags;
     Ok(
         json!({"file": file, "plane": plane, "flags": flags, "measures": measures, "overlay": picture}),

@@ -9,13 +9,7 @@
 
 mod support;
 
-use std::{
-    collections::BTreeSet,
-    error::Error,
-    io::Write,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{collections::BTreeSet, error::Error, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use ndarray::{Array3, s};
@@ -23,7 +17,7 @@ use serde_json::{Value, json};
 use spheroid::{
     Monitor,
     augment::{Built, ColorJitter, Image, Pixel, ToneAudit, ToneBudget, ToneReading, Transform},
-    core::{CoreError, StackSource, atomic},
+    core::{StackSource, atomic},
     imaging::{
         FocalStack, Histogram, Limits, SampleType, Samples, effective_depth, read_stack,
         sharpest_plane,
@@ -180,8 +174,8 @@ fn audit(arguments: &Arguments, name: &str, stack: &FocalStack) -> Result<(), Bo
         "audits": audits.rows,
     });
     let path = |extension: &str| arguments.out.join(format!("{name}.{extension}"));
-    write(&path("json"), &serde_json::to_string_pretty(&report)?)?;
-    write(&path("svg"), &tone_audit_svg(&audits.panels))?;
+    atomic::write_bytes(&path("json"), &serde_json::to_vec_pretty(&report)?)?;
+    atomic::write_bytes(&path("svg"), tone_audit_svg(&audits.panels).as_bytes())?;
     Ok(())
 }
 
@@ -318,15 +312,4 @@ fn histogram<T: Pixel>(image: &Image<'_, T>) -> Vec<f64> {
         .into_iter()
         .map(|count| count as f64 / pixels)
         .collect()
-}
-
-fn write(path: &Path, text: &str) -> Result<(), CoreError> {
-    atomic::write_file(path, |out| {
-        out.write_all(text.as_bytes())
-            .map_err(|source| CoreError::Io {
-                path: path.to_owned(),
-                action: "write",
-                source,
-            })
-    })
 }

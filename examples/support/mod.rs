@@ -4,7 +4,6 @@
 
 use std::{
     error::Error,
-    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Mutex,
@@ -15,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use spheroid::{
     Monitor, PipelineError, Plate,
     augment::PolicyConfig,
-    core::{CoreError, PlateFormat, StackSource, atomic},
+    core::{PlateFormat, StackSource, atomic},
     pretrain::{ENCODER, EPOCHS, METHOD, POLICY, PretrainConfig},
     sim::PlateSimConfig,
     ssl,
@@ -150,14 +149,6 @@ pub fn simulate(
     monitor.start("simulating the plate", plate.len());
     plate.write(folder, |_, _| monitor.step(None))?;
     // Last, so that a half-written plate is not taken for a whole one.
-    atomic::write_file(&stamp, |file| {
-        let path = stamp.clone();
-        file.write_all(settings.as_bytes())
-            .map_err(|source| CoreError::Io {
-                path,
-                action: "write",
-                source,
-            })
-    })?;
+    atomic::write_bytes(&stamp, settings.as_bytes())?;
     Ok(())
 }

@@ -1,8 +1,8 @@
-use std::{cell::OnceCell, io::Write, path::Path};
+use std::{cell::OnceCell, path::Path};
 
 use serde::{Deserialize, Serialize};
-use spheroid_core::{Augment, DrawKey, ParamError, at_least, fraction, positive};
-use spheroid_imaging::FocusMeasure;
+use spheroid_core::{Augment, DrawKey, ParamError, at_least, atomic, fraction, positive, within};
+use spheroid_imaging::sharpest_of;
 
 use crate::{AnyDraw, AnyTransform, AugmentError, Image, Pixel, Transform};
 
@@ -57,24 +57,14 @@ pub struct ViewGroup {
 impl ViewGroup {
     /// Accepts what can be applied; `name` is how an error calls the group.
     fn check(&self, name: &str) -> Result<(), AugmentError> {
-        let rule = "from 1 to 1000";
-        at_least("count", self.count, 1, rule)?;
-        if self.count > 1000 {
-            return Err(ParamError::new("count", self.count, rule).into());
-        }
-        for (
-            index,
-            Step {
-                transform,
-                probability,
-            },
-        ) in self.steps.iter().enumerate()
-        {
-            let check = fraction("probability", *probability).and_then(|_| transform.check());
+        within("count", self.count, 1, 1000, "from 1 to 1000")?;
+        for (index, step) in self.steps.iter().enumerate() {
+            let check = fraction("probability", step.probability);
+            let check = check.and_then(|_| step.transform.check());
             check.map_err(|source| AugmentError::Step {
                 group: name.to_owned(),
                 step: index + 1,
-                transform: transform.name(),
+                transform: step.transform.name(),
                 source,
             })?;
         }
@@ -271,17 +261,11 @@ impl PolicyConfig {
     /// # Errors
     /// When it cannot be written; what was at `path` before is left.
     pub fn write(&self, path: &Path) -> Result<(), AugmentError> {
-        spheroid_core::atomic::write_file(path, |out| {
-            serde_json::to_writer_pretty(&mut *out, self).map_err(|source| AugmentError::Json {
-                path: path.to_owned(),
-                source,
-            })?;
-            out.write_all(b"\n").map_err(|source| AugmentError::Io {
-                path: path.to_owned(),
-                action: "write",
-                source,
-            })
-        })
+        let json = serde_json::to_string_pretty(self).map_err(|source| AugmentError::Json {
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(atomic::write_bytes(path, format!("{json}\n").as_bytes())?)
     }
 
     /// Checks the settings of every step.
@@ -524,7 +508,9 @@ fn seen<'b, T: Pixel>(
     let planes = image.dim().0;
     let sharpest = || match sharpest.get() {
         Some(&plane) => Ok(plane),
-        None => sharpest_plane(image).map(|plane| *sharpest.get_or_init(|| plane)),
+        None => sharpest_of(image.samples())
+            .map(|plane| *sharpest.get_or_init(|| plane))
+            .map_err(AugmentError::Focus),
     };
     let plane = match group.planes {
         PlaneChoice::All => return Ok(image.view()),
@@ -543,19 +529,6 @@ fn seen<'b, T: Pixel>(
         }
     };
     Ok(image.view().select_planes(&[plane]))
-}
-
-fn sharpest_plane<T: Pixel>(image: &Image<'_, T>) -> Result<usize, AugmentError> {
-    let mut sharpest = (0, f64::NEG_INFINITY);
-    for (index, plane) in image.samples().outer_iter().enumerate() {
-        let sharpness = FocusMeasure::MeanGradient
-            .of_plane(plane)
-            .map_err(AugmentError::Focus)?;
-        if sharpness > sharpest.1 {
-            sharpest = (index, sharpness);
-        }
-    }
-    Ok(sharpest.0)
 }
 
 #[cfg(test)]

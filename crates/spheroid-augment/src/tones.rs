@@ -165,6 +165,29 @@ pub(crate) trait ToneMap {
     fn map<V: Real>(&self, tones: Tones<'_, V>) -> Result<(), AugmentError>;
 }
 
+/// The methods of a [`Transform`](crate::Transform) whose draw is a [`ToneMap`].
+macro_rules! the_draw_maps_tones {
+    () => {
+        fn apply<'a, T: $crate::Pixel>(
+            &self,
+            image: $crate::Image<'a, T>,
+            draw: &Self::Draw,
+        ) -> Result<$crate::Image<'a, T>, $crate::AugmentError> {
+            $crate::tones::apply(image, draw)
+        }
+
+        fn map_tones<V: $crate::Real>(
+            &self,
+            tones: $crate::Tones<'_, V>,
+            draw: &Self::Draw,
+        ) -> Result<bool, $crate::AugmentError> {
+            $crate::tones::ToneMap::map(draw, tones).map(|()| true)
+        }
+    };
+}
+
+pub(crate) use the_draw_maps_tones;
+
 /// Sends every pixel of `image` through `map`.
 ///
 /// Integers go through a table that is calculated in double precision and rounded once; floating

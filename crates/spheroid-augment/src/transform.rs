@@ -216,18 +216,3 @@ impl From<Range> for [f64; 2] {
         [range.from, range.to]
     }
 }
-
-/// Accepts a value within `least` to `most`; `rule` is the sentence that the user reads.
-pub(crate) fn within(
-    param: &'static str,
-    value: f64,
-    least: f64,
-    most: f64,
-    rule: &'static str,
-) -> Result<f64, ParamError> {
-    if (least..=most).contains(&value) {
-        Ok(value)
-    } else {
-        Err(ParamError::new(param, value, rule))
-    }
-}

@@ -46,6 +46,20 @@ pub fn write_file<E: From<CoreError>>(
     Ok(())
 }
 
+/// Writes `bytes` to `path` as a whole, as [`write_file`] does.
+///
+/// # Errors
+/// When the file cannot be created, written or renamed.
+pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), CoreError> {
+    write_file(path, |out| {
+        out.write_all(bytes).map_err(|source| CoreError::Io {
+            path: path.to_owned(),
+            action: "write",
+            source,
+        })
+    })
+}
+
 /// Temporary files are private; a result is meant to be read by the group that shares the folder.
 #[cfg(unix)]
 fn make_readable_by_others(file: &File) -> std::io::Result<()> {
@@ -86,5 +100,14 @@ mod tests {
         let path = folder.path().join("a/b/c.txt");
         write_file::<CoreError>(&path, |_| Ok(())).unwrap();
         assert!(path.is_file());
+    }
+
+    #[test]
+    fn bytes_are_written_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        write_bytes(&path, b"old and long").unwrap();
+        write_bytes(&path, b"new").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"new");
     }
 }

@@ -28,7 +28,7 @@ pub use draw::DrawKey;
 pub use embeddings::Embeddings;
 pub use error::CoreError;
 pub use images::{ImageTable, PlaneFile, StackEntry, StackKey};
-pub use param::{ParamError, at_least, fraction, non_negative, positive};
+pub use param::{ParamError, at_least, fraction, non_negative, positive, within};
 pub use plate_map::{PlateMap, PlateWell, WellRecord};
 pub use traits::{Augment, Direction, Discrepancy, Embed, Fit, Forecast, RankMetric, StackSource};
 pub use treatment::{Dose, Group, Treatment};

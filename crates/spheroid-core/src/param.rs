@@ -62,6 +62,24 @@ pub fn fraction(param: &'static str, value: f64) -> Result<f64, ParamError> {
     }
 }
 
+/// Accepts values from `least` to `most`, both included; `rule` is the sentence that the user reads.
+///
+/// # Errors
+/// When `value` is outside, or NaN.
+pub fn within<T: PartialOrd + ToString>(
+    param: &'static str,
+    value: T,
+    least: T,
+    most: T,
+    rule: &'static str,
+) -> Result<T, ParamError> {
+    if (least..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(ParamError::new(param, value, rule))
+    }
+}
+
 /// Accepts counts of at least `least`; `rule` is the sentence that the user reads.
 ///
 /// # Errors
@@ -89,6 +107,7 @@ mod tests {
         assert!(non_negative("x", f64::NAN).is_err());
         assert!(fraction("x", f64::NAN).is_err());
         assert!(positive("x", f64::INFINITY).is_err());
+        assert!(within("x", f64::NAN, 0.0, 1.0, "from 0 to 1").is_err());
     }
 
     #[test]
@@ -107,5 +126,7 @@ mod tests {
         assert_eq!(fraction("x", 1.0), Ok(1.0));
         assert_eq!(non_negative("x", 0.0), Ok(0.0));
         assert_eq!(at_least("x", 2, 2, "at least 2"), Ok(2));
+        assert_eq!(within("x", 7, 1, 7, "from 1 to 7"), Ok(7));
+        assert!(within("x", 8, 1, 7, "from 1 to 7").is_err());
     }
 }

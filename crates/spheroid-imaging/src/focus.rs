@@ -1,6 +1,6 @@
 use std::fmt;
 
-use ndarray::{ArrayView2, Axis};
+use ndarray::{ArrayView2, ArrayView3, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -187,10 +187,7 @@ impl fmt::Display for FocusMeasure {
 /// # Errors
 /// As [`FocusMeasure::of_plane`].
 pub fn focus_profile(stack: &FocalStack, measure: FocusMeasure) -> Result<Vec<f64>, ImagingError> {
-    let planes = (0..stack.planes()).into_par_iter();
-    with_samples!(stack.samples(), array => {
-        planes.map(|plane| measure.of_plane(array.index_axis(Axis(0), plane))).collect()
-    })
+    with_samples!(stack.samples(), array => profile(array.view(), measure))
 }
 
 /// Index of the plane with the greatest [mean gradient](FocusMeasure::MeanGradient); the first of
@@ -199,14 +196,34 @@ pub fn focus_profile(stack: &FocalStack, measure: FocusMeasure) -> Result<Vec<f6
 /// # Errors
 /// As [`FocusMeasure::of_plane`].
 pub fn sharpest_plane(stack: &FocalStack) -> Result<usize, ImagingError> {
-    let profile = focus_profile(stack, FocusMeasure::MeanGradient)?;
+    with_samples!(stack.samples(), array => sharpest_of(array.view()))
+}
+
+/// As [`sharpest_plane`], of samples `[plane, row, column]` that are no [`FocalStack`]; at least one plane.
+///
+/// # Errors
+/// As those.
+pub fn sharpest_of<T: Sample>(samples: ArrayView3<'_, T>) -> Result<usize, ImagingError> {
     let mut sharpest = (0, f64::NEG_INFINITY);
-    for (plane, value) in profile.into_iter().enumerate() {
+    for (plane, value) in profile(samples, FocusMeasure::MeanGradient)?
+        .into_iter()
+        .enumerate()
+    {
         if value > sharpest.1 {
             sharpest = (plane, value);
         }
     }
     Ok(sharpest.0)
+}
+
+fn profile<T: Sample>(
+    samples: ArrayView3<'_, T>,
+    measure: FocusMeasure,
+) -> Result<Vec<f64>, ImagingError> {
+    let planes = (0..samples.len_of(Axis(0))).into_par_iter();
+    planes
+        .map(|plane| measure.of_plane(samples.index_axis(Axis(0), plane)))
+        .collect()
 }
 
 /// What lies beyond the frame.

@@ -43,7 +43,7 @@ pub use codec::Compression;
 pub use depth::{Depth, Widening, effective_depth};
 pub use distance::squared_distances;
 pub use error::ImagingError;
-pub use focus::{FocusMeasure, focus_profile, sharpest_plane};
+pub use focus::{FocusMeasure, focus_profile, sharpest_of, sharpest_plane};
 pub use focus_stacking::{FocusStacked, focus_stack};
 pub use illumination::{Background, flatten};
 pub use metadata::Axis;

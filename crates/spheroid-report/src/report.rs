@@ -1,7 +1,7 @@
-use std::{io::Write, path::Path};
+use std::path::Path;
 
 use ndarray::Array2;
-use spheroid_core::{CoreError, Day, Group, PlateFormat, Warning, WellId, atomic};
+use spheroid_core::{Day, Group, PlateFormat, Warning, WellId, atomic};
 
 use crate::{ReportError, check, page};
 
@@ -162,18 +162,8 @@ impl Report {
     /// Writes the page to `path`; a failure leaves what stood there before.
     ///
     /// # Errors
-    /// Those of [`Report::to_html`], and [`CoreError::Io`] when the file cannot be written.
+    /// Those of [`Report::to_html`], and [`CoreError::Io`](spheroid_core::CoreError::Io) when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
-        let html = self.to_html()?;
-        atomic::write_file(path, |out| {
-            out.write_all(html.as_bytes()).map_err(|source| {
-                CoreError::Io {
-                    path: path.to_owned(),
-                    action: "write",
-                    source,
-                }
-                .into()
-            })
-        })
+        Ok(atomic::write_bytes(path, self.to_html()?.as_bytes())?)
     }
 }

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use spheroid_core::{Day, Dose, Group, ParamError, PlateFormat, at_least};
+use spheroid_core::{Day, Dose, Group, ParamError, PlateFormat, at_least, within};
 
 use crate::{EffectMix, Hill, PlateSim, SimError, screen};
 
@@ -145,10 +145,12 @@ pub struct TreatmentPlan {
     pub wells: usize,
 }
 
-impl PlateSimConfig {
-    /// Smallest and largest image side: a cell of the smallest image is still half a pixel.
-    const SIDES: std::ops::RangeInclusive<usize> = 32..=4096;
+/// Smallest image side: a cell is still half a pixel there.
+const LEAST_SIDE: usize = 32;
+/// Largest image side.
+const MOST_SIDE: usize = 4096;
 
+impl PlateSimConfig {
     /// Checks the settings, draws the drugs and lays out the plate.
     ///
     /// # Errors
@@ -160,16 +162,9 @@ impl PlateSimConfig {
     }
 
     fn check(&self) -> Result<(), ParamError> {
-        let side = |name, side| {
-            let rule = "from 32 to 4096";
-            if Self::SIDES.contains(&side) {
-                Ok(())
-            } else {
-                Err(ParamError::new(name, side, rule))
-            }
-        };
-        side("rows", self.rows)?;
-        side("columns", self.columns)?;
+        for (name, side) in [("rows", self.rows), ("columns", self.columns)] {
+            within(name, side, LEAST_SIDE, MOST_SIDE, "from 32 to 4096")?;
+        }
         at_least("planes", self.planes, 1, "at least 1")?;
         let fits_a_file_name = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         if self.plate.is_empty() || !self.plate.chars().all(fits_a_file_name) {
@@ -237,11 +232,7 @@ impl PlateSimConfig {
 }
 
 fn up_to(name: &'static str, value: f64, most: f64, rule: &'static str) -> Result<(), ParamError> {
-    if (0.0..=most).contains(&value) {
-        Ok(())
-    } else {
-        Err(ParamError::new(name, value, rule))
-    }
+    within(name, value, 0.0, most, rule).map(drop)
 }
 
 impl Screen {

@@ -1,11 +1,11 @@
-use std::{io::Write, path::Path};
+use std::path::Path;
 
 use burn::{
     module::Module,
     store::{ModuleSnapshot, SafetensorsStore},
     tensor::Device,
 };
-use spheroid_core::{CoreError, atomic};
+use spheroid_core::atomic;
 
 use crate::{
     SslError,
@@ -40,7 +40,7 @@ pub fn save_encoder(
         .save_into(&mut store)
         .map_err(|error| wrong(&error))?;
     let bytes = store.get_bytes().map_err(|error| wrong(&error))?;
-    write_bytes(&path, &bytes)?;
+    atomic::write_bytes(&path, &bytes)?;
     write_json(&folder.join(CONFIG), config)
 }
 
@@ -68,25 +68,13 @@ pub fn load_encoder(folder: &Path, device: &Device) -> Result<(EncoderConfig, En
     Ok((config, encoder))
 }
 
-pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> Result<(), SslError> {
-    atomic::write_file(path, |out| {
-        out.write_all(bytes).map_err(|source| {
-            CoreError::Io {
-                path: path.to_owned(),
-                action: "write",
-                source,
-            }
-            .into()
-        })
-    })
-}
-
 pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), SslError> {
     let json = |source| SslError::Json {
         path: path.to_owned(),
         source,
     };
-    write_bytes(path, &serde_json::to_vec_pretty(value).map_err(json)?)
+    let bytes = serde_json::to_vec_pretty(value).map_err(json)?;
+    Ok(atomic::write_bytes(path, &bytes)?)
 }
 
 pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, SslError> {

@@ -1,10 +1,10 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use super::{Kernel, blur};
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Blurs with a Gaussian of random width.
 ///

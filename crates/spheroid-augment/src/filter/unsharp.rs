@@ -1,10 +1,10 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use super::{Kernel, blur, gaussian_blur::MOST_SIGMA};
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Sharpens: adds a multiple of what a Gaussian blur takes away, and clamps to the range from 0 to full
 /// scale.

@@ -1,13 +1,13 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, fraction};
+use spheroid_core::{ParamError, fraction, within};
 use spheroid_imaging::SampleType;
 
 use super::{
     Border, Sampling,
     sampling::{bend, contract},
 };
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Rotates by any angle, scales, shears and shifts about the centre, in one resampling, so that nothing
 /// is smoothed twice.

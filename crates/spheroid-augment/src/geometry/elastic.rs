@@ -2,7 +2,7 @@ use ndarray::Array3;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use super::{
@@ -12,7 +12,6 @@ use super::{
 use crate::{
     AugmentError, Image, Pixel, Range, ToneContract, Transform,
     filter::{Kernel, blur},
-    transform::within,
 };
 
 /// Bends the image by a smooth random field.

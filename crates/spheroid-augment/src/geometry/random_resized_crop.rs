@@ -1,14 +1,14 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, fraction};
+use spheroid_core::{ParamError, fraction, within};
 use spheroid_imaging::SampleType;
 
 use super::{
     Interpolation,
     resample::{Window, check_size, resample},
 };
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Cuts out a window of random area, shape and place, and brings it to a size, with antialiasing.
 ///

@@ -3,7 +3,7 @@
 use ndarray::{Array2, Array3, ArrayView2, ArrayView3, Axis, CowArray, Ix2, s};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, at_least};
+use spheroid_core::{ParamError, within};
 
 use crate::{Image, Pixel};
 
@@ -56,10 +56,7 @@ const MOST_PIXELS: usize = 1 << 26;
 /// Accepts sides from 1 to 32,768 pixels, and planes that fit into memory.
 pub(crate) fn check_size(rows: usize, columns: usize) -> Result<(), ParamError> {
     for (param, side) in [("rows", rows), ("columns", columns)] {
-        at_least(param, side, 1, "from 1 to 32768")?;
-        if side > MOST_SIDE {
-            return Err(ParamError::new(param, side, "from 1 to 32768"));
-        }
+        within(param, side, 1, MOST_SIDE, "from 1 to 32768")?;
     }
     if rows * columns > MOST_PIXELS {
         let got = format!("{rows} × {columns}");

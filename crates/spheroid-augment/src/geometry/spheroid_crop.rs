@@ -1,14 +1,14 @@
 use ndarray::ArrayView2;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, fraction};
+use spheroid_core::{ParamError, fraction, within};
 use spheroid_imaging::SampleType;
 
 use super::{
     Interpolation,
     resample::{Window, check_size, resample},
 };
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Smaller shares are less than a pixel of any image.
 const LEAST_SIDE: f64 = 1e-6;

@@ -1,10 +1,10 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, fraction};
+use spheroid_core::{ParamError, fraction, within};
 use spheroid_imaging::SampleType;
 
 use super::shade;
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Darkens the image towards the wall of the well, whose middle may lie beside that of the image.
 ///

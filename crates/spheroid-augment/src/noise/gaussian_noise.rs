@@ -1,11 +1,11 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use super::add_gaussian;
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Adds Gaussian noise of random strength. Floating point is not clamped.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,11 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, positive};
+use spheroid_core::{ParamError, positive, within};
 use spheroid_imaging::SampleType;
 
 use super::add_gaussian;
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Adds the noise of a camera's amplifier: Gaussian, the same in dark and bright pixels, given in
 /// electrons. Floating point is not clamped.

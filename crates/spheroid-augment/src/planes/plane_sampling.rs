@@ -1,7 +1,7 @@
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, at_least, fraction};
+use spheroid_core::{ParamError, fraction, within};
 use spheroid_imaging::SampleType;
 
 use crate::{AugmentError, Image, Pixel, ToneContract, Transform};
@@ -32,11 +32,7 @@ impl Transform for PlaneSampling {
 
     fn check(&self) -> Result<(), ParamError> {
         let rule = "from 1 to 1000";
-        at_least("planes", self.planes, 1, rule)?;
-        if self.planes > 1000 {
-            return Err(ParamError::new("planes", self.planes, rule));
-        }
-        Ok(())
+        within("planes", self.planes, 1, 1000, rule).map(drop)
     }
 
     fn draw(&self, rng: &mut ChaCha8Rng) -> PlaneSamplingDraw {

@@ -1,12 +1,11 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use crate::{
-    AugmentError, Image, Pixel, Range, ToneContract, Tones, Transform,
-    tones::{self, Real, ToneMap},
-    transform::within,
+    AugmentError, Range, ToneContract, Tones, Transform,
+    tones::{Real, ToneMap, the_draw_maps_tones},
 };
 
 /// Multiplies every pixel by one factor and clamps to the range from 0 to full scale.
@@ -70,24 +69,10 @@ impl Transform for Brightness {
         }
     }
 
-    fn apply<'a, T: Pixel>(
-        &self,
-        image: Image<'a, T>,
-        draw: &BrightnessDraw,
-    ) -> Result<Image<'a, T>, AugmentError> {
-        tones::apply(image, draw)
-    }
+    the_draw_maps_tones!();
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {
         ToneContract::merged(true)
-    }
-
-    fn map_tones<V: Real>(
-        &self,
-        tones: Tones<'_, V>,
-        draw: &BrightnessDraw,
-    ) -> Result<bool, AugmentError> {
-        draw.map(tones).map(|()| true)
     }
 }
 

@@ -1,12 +1,10 @@
 use ndarray::{Array3, ArrayView3, s};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
-use crate::{
-    AugmentError, Image, Pixel, Range, ToneContract, Transform, geometry::mirror, transform::within,
-};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, geometry::mirror};
 
 /// Equalises tones tile by tile, with a limit on the contrast, and blends between the tiles.
 ///

@@ -1,12 +1,13 @@
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use super::{
-    BrightnessDraw, Contrast, ContrastDraw,
+    BrightnessDraw, ContrastDraw,
     brightness::{check_factor, check_strength, draw_factor},
+    contrast::change_contrast,
     hue::{HUE_RULE, check_turn, turn_hue},
     rgb::check_rgb,
     saturation::saturate,
@@ -14,7 +15,6 @@ use super::{
 use crate::{
     AugmentError, Image, Pixel, Range, ToneContract, Tones, Transform,
     tones::{self, Real, ToneMap},
-    transform::within,
 };
 
 /// Changes brightness, contrast, saturation and hue in random order.
@@ -29,7 +29,7 @@ use crate::{
 pub struct ColorJitter {
     /// As of [`Brightness`](super::Brightness).
     pub brightness: f64,
-    /// As of [`Contrast`].
+    /// As of [`Contrast`](super::Contrast).
     pub contrast: f64,
     /// As of [`Saturation`](super::Saturation); 0 for focal stacks.
     pub saturation: f64,
@@ -43,7 +43,7 @@ pub struct ColorJitter {
 pub enum ColorStep {
     /// See [`Brightness`](super::Brightness).
     Brightness,
-    /// See [`Contrast`].
+    /// See [`Contrast`](super::Contrast).
     Contrast,
     /// See [`Saturation`](super::Saturation).
     Saturation,
@@ -158,8 +158,7 @@ impl Transform for ColorJitter {
                 }
                 ColorStep::Contrast => {
                     let factor = draw.contrast;
-                    let contrast = Contrast { strength: 0.0 };
-                    contrast.apply(image, &ContrastDraw { factor })?
+                    change_contrast(image, ContrastDraw { factor })?
                 }
                 ColorStep::Saturation if saturation != 1.0 => {
                     image.change_unit(|samples| saturate(samples, saturation))

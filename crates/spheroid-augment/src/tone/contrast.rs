@@ -59,6 +59,19 @@ impl ToneMap for About {
     }
 }
 
+/// About the mean of all planes, or of the luminance of an RGB image.
+pub(crate) fn change_contrast<'a, T: Pixel>(
+    image: Image<'a, T>,
+    draw: ContrastDraw,
+) -> Result<Image<'a, T>, AugmentError> {
+    if !image.is_rgb() {
+        return tones::apply(image, &draw);
+    }
+    let pivot = mean_luminance(image.samples());
+    let factor = draw.factor;
+    tones::apply(image, &About { factor, pivot })
+}
+
 impl Transform for Contrast {
     type Draw = ContrastDraw;
 
@@ -81,12 +94,7 @@ impl Transform for Contrast {
         image: Image<'a, T>,
         draw: &ContrastDraw,
     ) -> Result<Image<'a, T>, AugmentError> {
-        if !image.is_rgb() {
-            return tones::apply(image, draw);
-        }
-        let pivot = mean_luminance(image.samples());
-        let factor = draw.factor;
-        tones::apply(image, &About { factor, pivot })
+        change_contrast(image, *draw)
     }
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {

@@ -1,12 +1,11 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, fraction};
+use spheroid_core::{ParamError, fraction, within};
 use spheroid_imaging::SampleType;
 
 use crate::{
-    AugmentError, Image, Pixel, Range, ToneContract, ToneEffect, Tones, Transform,
-    tones::{self, Real, ToneMap},
-    transform::within,
+    AugmentError, Range, ToneContract, ToneEffect, Tones, Transform,
+    tones::{Real, ToneMap, the_draw_maps_tones},
 };
 
 /// Multiplies all pixels by one factor near 1: what is left of the lamp after flattening.
@@ -62,13 +61,7 @@ impl Transform for Gain {
         }
     }
 
-    fn apply<'a, T: Pixel>(
-        &self,
-        image: Image<'a, T>,
-        draw: &GainDraw,
-    ) -> Result<Image<'a, T>, AugmentError> {
-        tones::apply(image, draw)
-    }
+    the_draw_maps_tones!();
 
     fn tone_contract(&self, sample_type: SampleType) -> ToneContract {
         match sample_type {
@@ -78,14 +71,6 @@ impl Transform for Gain {
             },
             _ => ToneContract::merged(true),
         }
-    }
-
-    fn map_tones<V: Real>(
-        &self,
-        tones: Tones<'_, V>,
-        draw: &GainDraw,
-    ) -> Result<bool, AugmentError> {
-        draw.map(tones).map(|()| true)
     }
 }
 

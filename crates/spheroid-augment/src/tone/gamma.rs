@@ -1,12 +1,11 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use crate::{
-    AugmentError, Image, Pixel, Range, ToneContract, ToneEffect, Tones, Transform,
-    tones::{self, Real, ToneMap},
-    transform::within,
+    AugmentError, Range, ToneContract, ToneEffect, Tones, Transform,
+    tones::{Real, ToneMap, the_draw_maps_tones},
 };
 
 /// Raises every pixel, clamped to the range from 0 to full scale, to a power: above 1 darkens.
@@ -56,13 +55,7 @@ impl Transform for Gamma {
         }
     }
 
-    fn apply<'a, T: Pixel>(
-        &self,
-        image: Image<'a, T>,
-        draw: &GammaDraw,
-    ) -> Result<Image<'a, T>, AugmentError> {
-        tones::apply(image, draw)
-    }
+    the_draw_maps_tones!();
 
     fn tone_contract(&self, sample_type: SampleType) -> ToneContract {
         match sample_type {
@@ -74,14 +67,6 @@ impl Transform for Gamma {
             // Dark tones of integers may be rounded to 0, bright ones to full scale.
             _ => ToneContract::merged(true),
         }
-    }
-
-    fn map_tones<V: Real>(
-        &self,
-        tones: Tones<'_, V>,
-        draw: &GammaDraw,
-    ) -> Result<bool, AugmentError> {
-        draw.map(tones).map(|()| true)
     }
 }
 

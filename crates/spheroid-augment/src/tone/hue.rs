@@ -1,11 +1,11 @@
 use ndarray::Array3;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::ParamError;
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use super::rgb::{check_rgb, map_colors};
-use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform, transform::within};
+use crate::{AugmentError, Image, Pixel, Range, ToneContract, Transform};
 
 /// Turns every hue by one angle. For RGB images alone.
 ///

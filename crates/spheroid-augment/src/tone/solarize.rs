@@ -4,8 +4,8 @@ use spheroid_core::{ParamError, fraction};
 use spheroid_imaging::SampleType;
 
 use crate::{
-    AugmentError, Image, Pixel, Range, ToneContract, Tones, Transform,
-    tones::{self, Real, ToneMap},
+    AugmentError, Range, ToneContract, Tones, Transform,
+    tones::{Real, ToneMap, the_draw_maps_tones},
 };
 
 /// Inverts the pixels from a threshold upwards.
@@ -53,24 +53,10 @@ impl Transform for Solarize {
         }
     }
 
-    fn apply<'a, T: Pixel>(
-        &self,
-        image: Image<'a, T>,
-        draw: &SolarizeDraw,
-    ) -> Result<Image<'a, T>, AugmentError> {
-        tones::apply(image, draw)
-    }
+    the_draw_maps_tones!();
 
     fn tone_contract(&self, _: SampleType) -> ToneContract {
         ToneContract::merged(false)
-    }
-
-    fn map_tones<V: Real>(
-        &self,
-        tones: Tones<'_, V>,
-        draw: &SolarizeDraw,
-    ) -> Result<bool, AugmentError> {
-        draw.map(tones).map(|()| true)
     }
 }
 

@@ -1,12 +1,11 @@
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, at_least};
+use spheroid_core::{ParamError, within};
 use spheroid_imaging::SampleType;
 
 use crate::{
-    AugmentError, Image, Pixel, Range, ToneContract, ToneEffect, Tones, Transform,
-    tones::{self, Real, ToneMap},
-    transform::within,
+    AugmentError, Range, ToneContract, ToneEffect, Tones, Transform,
+    tones::{Real, ToneMap, the_draw_maps_tones},
 };
 
 /// Sends tones through a smooth random curve that rises everywhere and keeps 0 and full scale.
@@ -143,10 +142,7 @@ impl Transform for ToneCurve {
 
     fn check(&self) -> Result<(), ParamError> {
         let rule = "from 3 to 32";
-        at_least("knots", self.knots, 3, rule)?;
-        if self.knots > 32 {
-            return Err(ParamError::new("knots", self.knots, rule));
-        }
+        within("knots", self.knots, 3, 32, rule)?;
         within("strength", self.strength, 0.0, 0.5, "from 0 to 0.5").map(drop)
     }
 
@@ -164,13 +160,7 @@ impl Transform for ToneCurve {
         ToneCurveDraw { values }
     }
 
-    fn apply<'a, T: Pixel>(
-        &self,
-        image: Image<'a, T>,
-        draw: &ToneCurveDraw,
-    ) -> Result<Image<'a, T>, AugmentError> {
-        tones::apply(image, draw)
-    }
+    the_draw_maps_tones!();
 
     fn tone_contract(&self, sample_type: SampleType) -> ToneContract {
         match sample_type {
@@ -182,14 +172,6 @@ impl Transform for ToneCurve {
             _ => ToneContract::merged(true),
         }
     }
-
-    fn map_tones<V: Real>(
-        &self,
-        tones: Tones<'_, V>,
-        draw: &ToneCurveDraw,
-    ) -> Result<bool, AugmentError> {
-        draw.map(tones).map(|()| true)
-    }
 }
 
 #[cfg(test)]
@@ -199,7 +181,10 @@ mod tests {
     use spheroid_testkit::{Tolerance, assert_close};
 
     use super::*;
-    use crate::reference::{Case, cases};
+    use crate::{
+        Pixel,
+        reference::{Case, cases},
+    };
 
     #[derive(Deserialize)]
     struct Curve {

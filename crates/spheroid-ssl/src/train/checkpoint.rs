@@ -8,12 +8,13 @@ use burn::{
     tensor::Bytes,
 };
 use serde::{Deserialize, Serialize};
+use spheroid_core::atomic;
 
 use super::{Checkpoints, Epoch, TrainConfig};
 use crate::{
     SslError,
     methods::Method,
-    weights::{read_bytes, read_json, write_bytes, write_json},
+    weights::{read_bytes, read_json, write_json},
 };
 
 const STATE: &str = "state.json";
@@ -63,10 +64,10 @@ pub(super) fn save<M: Method>(
     // `valid` first: batch norm's running statistics reach a record only when they are synchronised.
     let record = method.valid().into_record().into_bytes();
     let record = record.map_err(|error| SslError::record(&partial, error))?;
-    write_bytes(&partial.join(METHOD), &record)?;
+    atomic::write_bytes(&partial.join(METHOD), &record)?;
     let record = optimizer.to_record().into_bytes();
     let record = record.map_err(|error| SslError::record(&partial, error))?;
-    write_bytes(&partial.join(OPTIMIZER), &record)?;
+    atomic::write_bytes(&partial.join(OPTIMIZER), &record)?;
     let state = State {
         identity: identity.to_owned(),
         config: config.clone(),
