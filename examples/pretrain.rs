@@ -37,8 +37,12 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     for warning in plate.warnings().iter().chain(&crops.warnings()) {
         eprintln!("warning: {warning}");
     }
-    let model = Model::train(&crops, config, &device, out, training.resume, &bars)?;
+    let map = plate.map();
+    let model = Model::train(&crops, map, config, &device, out, training.resume, &bars)?;
     model.save(out)?;
+    if let Some(collapse) = model.collapse() {
+        eprintln!("warning: {collapse}");
+    }
     if let Some(last) = model.epochs.last() {
         println!("loss {:.4} after {} epochs", last.loss, last.epoch);
     }

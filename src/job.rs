@@ -22,7 +22,7 @@ use crate::{
 /// Settings of [`run`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct JobConfig {
-    /// The encoder and its training.
+    /// The encoder and its training; the drug day is that of the ranking.
     pub pretrain: PretrainConfig,
     /// The ranking.
     pub rank: RankConfig,
@@ -152,7 +152,10 @@ pub fn run(
     let morphology = crops.morphology()?;
     let baseline = morphology_baseline(&morphology, plate.map(), rank_config)?;
     let folder = out.join("model");
-    let model = Model::train(&crops, pretrain.clone(), device, &folder, resume, monitor)?;
+    let mut pretrain = pretrain.clone();
+    pretrain.views.drug_day = rank_config.drug_day;
+    let map = plate.map();
+    let model = Model::train(&crops, map, pretrain, device, &folder, resume, monitor)?;
     let learned = embed(&crops, &model.freeze(device), monitor)?;
     let mut ranked = rank_features(&learned, &morphology, plate.map(), rank_config)?;
     let agreement = truth
@@ -168,6 +171,10 @@ pub fn run(
     let mut warnings = plate.warnings().to_vec();
     warnings.extend(crops.warnings());
     warnings.append(&mut ranked.warnings);
+    warnings.extend(model.collapse().map(|collapse| Warning {
+        what: "training that failed; train with another method or more images".to_owned(),
+        items: vec![collapse.to_string()],
+    }));
     let finished = Finished {
         ranked,
         agreement,

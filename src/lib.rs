@@ -13,9 +13,10 @@ pub mod prepare;
 pub mod pretrain;
 pub mod ranking;
 mod results;
+pub mod views;
 
 pub use error::PipelineError;
-pub use monitor::Monitor;
+pub use monitor::{Learning, Monitor};
 pub use plate::Plate;
 
 pub use spheroid_augment as augment;

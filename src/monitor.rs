@@ -1,3 +1,12 @@
+/// How a step of training went.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Learning {
+    /// Loss of the step.
+    pub loss: f64,
+    /// Learning rate of the step.
+    pub learning_rate: f64,
+}
+
 /// Hears how far a long stage is.
 ///
 /// The library prints nothing; a program that wants a progress bar implements this. `()` hears and
@@ -6,8 +15,8 @@ pub trait Monitor: Sync {
     /// A stage of `steps` steps begins.
     fn start(&self, stage: &str, steps: usize);
 
-    /// One step is done, from any thread; `loss` while training.
-    fn step(&self, loss: Option<f64>);
+    /// One step is done, from any thread; while training with how it went.
+    fn step(&self, learning: Option<Learning>);
 
     /// The stage is done.
     fn finish(&self);
@@ -16,7 +25,7 @@ pub trait Monitor: Sync {
 impl Monitor for () {
     fn start(&self, _: &str, _: usize) {}
 
-    fn step(&self, _: Option<f64>) {}
+    fn step(&self, _: Option<Learning>) {}
 
     fn finish(&self) {}
 }

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use ndarray::Array3;
 use serde::{Deserialize, Serialize};
-use spheroid_augment::{Image, Policy, PolicyConfig};
-use spheroid_core::{ParamError, atomic};
+use spheroid_augment::PolicyConfig;
+use spheroid_core::{PlateMap, atomic};
 use spheroid_ssl::{
     Device, FrozenEncoder,
+    collapse::Collapse,
     encoder::{Encoder, EncoderConfig},
     load_encoder,
     methods::{Method, MethodConfig},
@@ -16,9 +16,10 @@ use spheroid_ssl::{
 };
 
 use crate::{
-    Monitor, PipelineError,
+    Learning, Monitor, PipelineError,
     crops::{Crops, hex_digest, io, write_json},
     prepare::PrepareConfig,
+    views::{PlateViews, ViewsConfig},
 };
 
 /// The default encoder.
@@ -31,7 +32,8 @@ pub const POLICY: &str = "spheroid";
 pub const EPOCHS: usize = 5;
 
 const SETTINGS: &str = "settings.json";
-const LOSSES: &str = "training.csv";
+const EPOCHS_CSV: &str = "training.csv";
+const EPOCHS_JSON: &str = "training.jsonl";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// Everything that fixes an encoder: stored beside its weights.
@@ -41,6 +43,9 @@ pub struct PretrainConfig {
     pub prepare: PrepareConfig,
     /// How views are made of them.
     pub policy: PolicyConfig,
+    /// Which images are views of one thing, and what is known of them.
+    #[serde(default)]
+    pub views: ViewsConfig,
     /// The network.
     pub encoder: EncoderConfig,
     /// What it learns from.
@@ -64,6 +69,7 @@ impl PretrainConfig {
         Ok(Self {
             prepare: PrepareConfig::default(),
             policy: PolicyConfig::preset(POLICY)?,
+            views: ViewsConfig::default(),
             encoder: EncoderConfig::by_name(encoder, 1)?,
             method: MethodConfig::by_name(method)?,
             train: TrainConfig::new(epochs, seed),
@@ -89,37 +95,44 @@ impl Model {
     /// Trains an encoder on `crops`.
     ///
     /// The state is kept in `folder/checkpoints` after every epoch; `resume` goes on from there. The
-    /// batch is at most all crops.
+    /// epochs so far stand in `training.csv` and, one JSON object a line, in `training.jsonl`. The batch is
+    /// at most all crops. Only methods that say that they learn from labels are told what `map` says of a
+    /// well.
     ///
     /// # Errors
     /// When a setting is wrong, training fails, or a checkpoint cannot be written or is of other
     /// settings or images.
     pub fn train(
         crops: &Crops,
+        map: &PlateMap,
         mut config: PretrainConfig,
         device: &Device,
         folder: &Path,
         resume: bool,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
-        if config.policy.anchor.is_some() {
-            let rule = "left out: no method compares views with one";
-            return Err(
-                ParamError::new("policy.anchor", "a picture apart from the views", rule).into(),
-            );
-        }
         config.train.batch = config.train.batch.min(crops.len().max(2));
         let encoder = config.encoder.build(config.train.seed, device)?;
-        let method = config.method.build(encoder, config.train.seed)?;
-        let views = CropViews {
-            crops,
-            policy: config.policy.clone().build()?,
-        };
-        let on_progress = |progress| match progress {
+        let views = PlateViews::new(crops, map, &config.policy, config.views)?;
+        let targets = views.targets();
+        let method = config.method.build(encoder, &targets, config.train.seed)?;
+        let mut written = Ok(());
+        let on_progress = |progress: Progress<'_, _>| match progress {
             Progress::Started { done, steps } => {
                 monitor.start("training the encoder", steps - done)
             }
-            Progress::Step { loss } => monitor.step(Some(loss)),
+            Progress::Step {
+                loss,
+                learning_rate,
+            } => monitor.step(Some(Learning {
+                loss,
+                learning_rate,
+            })),
+            Progress::Epoch { epochs, .. } => {
+                if written.is_ok() {
+                    written = write_epochs(folder, epochs);
+                }
+            }
         };
         let identity = serde_json::to_vec(&(&config, crops.identity())).map_err(|source| {
             PipelineError::Json {
@@ -140,6 +153,7 @@ impl Model {
             Some(checkpoints),
             on_progress,
         )?;
+        written?;
         monitor.finish();
         let encoder = trained.method.encoder().clone();
         let took = trained.took.as_secs_f64();
@@ -151,13 +165,18 @@ impl Model {
         })
     }
 
-    /// Writes `encoder.safetensors`, `encoder.json`, `training.csv` and `settings.json`.
+    /// How the representation has collapsed by the last epoch, `None` when it has not.
+    pub fn collapse(&self) -> Option<Collapse> {
+        self.epochs.last()?.health?.collapse()
+    }
+
+    /// Writes `encoder.safetensors`, `encoder.json`, `training.csv`, `training.jsonl` and `settings.json`.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), PipelineError> {
         save_encoder(folder, &self.config.encoder, &self.encoder)?;
-        write_epochs(&folder.join(LOSSES), &self.epochs)?;
+        write_epochs(folder, &self.epochs)?;
         // Last, so that a folder with settings is a finished model.
         write_json(&folder.join(SETTINGS), &self.config)
     }
@@ -193,37 +212,46 @@ impl Model {
     }
 }
 
-/// Views of every crop.
-struct CropViews<'a> {
-    crops: &'a Crops,
-    policy: Policy,
-}
-
-impl Views for CropViews<'_> {
-    type Error = PipelineError;
-
-    fn len(&self) -> usize {
-        self.crops.len()
-    }
-
-    fn views(&self, seed: u64, epoch: u64, item: usize) -> Result<Vec<Array3<f32>>, PipelineError> {
-        let crop = self.crops.load(item)?;
-        let views = self
-            .policy
-            .views(&Image::new(&crop)?, seed, epoch, item as u64)?;
-        Ok(views.views.into_iter().map(Image::into_samples).collect())
-    }
-}
-
-fn write_epochs(path: &Path, epochs: &[Epoch]) -> Result<(), PipelineError> {
+fn write_epochs(folder: &Path, epochs: &[Epoch]) -> Result<(), PipelineError> {
     use std::io::Write;
-    atomic::write_file(path, |out| {
+    let path = folder.join(EPOCHS_CSV);
+    let number = |value: Option<f64>| value.map_or(String::new(), |value| value.to_string());
+    atomic::write_file(&path, |out| {
         let mut write = || {
-            writeln!(out, "epoch,loss")?;
-            epochs
-                .iter()
-                .try_for_each(|epoch| writeln!(out, "{},{}", epoch.epoch, epoch.loss))
+            writeln!(
+                out,
+                "epoch,loss,learning_rate,spread,effective_rank,alignment,uniformity,agreement"
+            )?;
+            epochs.iter().try_for_each(|epoch| {
+                let health = epoch.health;
+                let measured = [
+                    health.map(|health| health.spread),
+                    health.map(|health| health.effective_rank),
+                    health.and_then(|health| health.alignment),
+                    health.map(|health| health.uniformity),
+                    health.and_then(|health| health.agreement),
+                ];
+                writeln!(
+                    out,
+                    "{},{},{},{}",
+                    epoch.epoch,
+                    epoch.loss,
+                    epoch.learning_rate,
+                    measured.map(number).join(",")
+                )
+            })
         };
-        write().map_err(io(path, "write"))
+        write().map_err(io(&path, "write"))
+    })?;
+    let path = folder.join(EPOCHS_JSON);
+    atomic::write_file(&path, |out| {
+        for epoch in epochs {
+            serde_json::to_writer(&mut *out, epoch).map_err(|source| PipelineError::Json {
+                path: path.clone(),
+                source,
+            })?;
+            out.write_all(b"\n").map_err(io(&path, "write"))?;
+        }
+        Ok(())
     })
 }

@@ -12,12 +12,13 @@ use std::{
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use spheroid::{
-    Monitor, PipelineError, Plate,
+    Learning, Monitor, PipelineError, Plate,
     augment::PolicyConfig,
     core::{PlateFormat, StackSource, atomic},
     pretrain::{ENCODER, EPOCHS, METHOD, POLICY, PretrainConfig},
     sim::PlateSimConfig,
     ssl,
+    views::{Batches, Labels, Positives, ViewsConfig},
 };
 
 /// Which plate, for programs that work on one that is there.
@@ -48,12 +49,23 @@ pub struct EncoderArguments {
     /// Fixes every random choice.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// Self-supervised method: simclr or vicreg.
+    /// Method: simclr, vicreg, barlow-twins, byol, simsiam, dino, mae, triplet, or one that learns from the
+    /// plate map: supcon, convirt, supervised.
     #[arg(long, default_value = METHOD)]
     method: String,
-    /// Network: resnet10-w8, resnet10-w16, resnet18-w16 or resnet18.
+    /// Network: resnet10, resnet18, resnet34, resnet50, unet, vit-tiny or vit-small; -wN sets the width,
+    /// -small the stem of a ResNet for small images, -pN the patch of a transformer.
     #[arg(long, default_value = ENCODER)]
     encoder: String,
+    /// Where further views of an image come from: image, other_day or other_well.
+    #[arg(long, value_parser = named::<Positives>, default_value = "image")]
+    positives: Positives,
+    /// Images of a batch: mixed or one_day.
+    #[arg(long, value_parser = named::<Batches>, default_value = "mixed")]
+    batches: Batches,
+    /// Classes for methods that learn from the plate map: group or treatment.
+    #[arg(long, value_parser = named::<Labels>, default_value = "group")]
+    labels: Labels,
     /// How views are made: the name of a policy, such as spheroid or simclr, or its JSON file.
     #[arg(long, default_value = POLICY)]
     policy: String,
@@ -73,8 +85,23 @@ impl EncoderArguments {
     pub fn config(&self) -> Result<PretrainConfig, PipelineError> {
         let config = PretrainConfig::by_name(&self.encoder, &self.method, self.epochs, self.seed)?;
         let policy = PolicyConfig::by_name_or_path(&self.policy)?;
-        Ok(PretrainConfig { policy, ..config })
+        let views = ViewsConfig {
+            positives: self.positives,
+            batches: self.batches,
+            labels: self.labels,
+            ..config.views
+        };
+        Ok(PretrainConfig {
+            policy,
+            views,
+            ..config
+        })
     }
+}
+
+/// A value by the name that it has in JSON.
+pub fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, serde_json::Error> {
+    serde_json::from_value(name.into())
 }
 
 /// Runs `main`; an error is printed with its causes and gives exit code 2.
@@ -106,18 +133,22 @@ pub struct Bars {
 
 impl Monitor for Bars {
     fn start(&self, stage: &str, steps: usize) {
-        let style = "{msg:24} [{bar:30}] {pos}/{len} {elapsed} (left {eta}) {prefix}";
+        let style = "{msg:24} [{bar:30}] {pos}/{len} {elapsed} (left {eta}, {per_sec}) {prefix}";
         let style = ProgressStyle::with_template(style).expect("the template is well-formed");
         let bar = ProgressBar::new(steps as u64).with_style(style.progress_chars("=> "));
         bar.set_message(stage.to_owned());
         *self.bar.lock().expect("no thread panics with the bar") = Some(bar);
     }
 
-    fn step(&self, loss: Option<f64>) {
+    fn step(&self, learning: Option<Learning>) {
         if let Some(bar) = &*self.bar.lock().expect("no thread panics with the bar") {
             bar.inc(1);
-            if let Some(loss) = loss {
-                bar.set_prefix(format!("loss {loss:.3}"));
+            if let Some(Learning {
+                loss,
+                learning_rate,
+            }) = learning
+            {
+                bar.set_prefix(format!("loss {loss:.3}, rate {learning_rate:.1e}"));
             }
         }
     }

@@ -19,4 +19,42 @@ pub enum KernelError {
         /// Number of features given.
         features: usize,
     },
+    /// Groups that do not belong to the rows.
+    #[error(
+        "{groups} groups are given for {rows} rows of {features} features: give one group a row"
+    )]
+    Groups {
+        /// Number of rows given.
+        rows: usize,
+        /// Number of features given.
+        features: usize,
+        /// Number of groups given.
+        groups: usize,
+    },
+    /// No two rows belong together.
+    #[error(
+        "all {rows} rows are of different groups: a batch needs at least two rows of one group"
+    )]
+    NoPositives {
+        /// Number of rows given.
+        rows: usize,
+    },
+    /// All rows belong together.
+    #[error(
+        "all {rows} rows are of one group: without the positives nothing is left to compare with"
+    )]
+    NoNegatives {
+        /// Number of rows given.
+        rows: usize,
+    },
+    /// Two sides of different shapes.
+    #[error(
+        "the two sides have shapes {image:?} and {text:?}: give as many rows and features of both"
+    )]
+    Sides {
+        /// Rows and features of the first.
+        image: [usize; 2],
+        /// Rows and features of the second.
+        text: [usize; 2],
+    },
 }

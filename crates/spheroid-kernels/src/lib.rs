@@ -1,13 +1,20 @@
 //! Contrastive losses for burn, the same on every backend.
 //!
-//! [`NtXent`] is the loss of SimCLR. It is a tensor formula: burn differentiates it, any device runs
-//! it, and it holds the `[2N, 2N]` similarity matrix (4 MiB of `f32` at 1024 rows, 1 GiB at 16,384).
+//! [`NtXent`] is the loss of SimCLR, [`SupCon`] that of any number of positives a row, [`InfoNce`] that of
+//! two modalities. They are tensor formulas: burn differentiates them, any device runs them, and they hold
+//! the matrix of all similarities (4 MiB of `f32` at 1024 rows, 1 GiB at 16,384).
 //!
 //! # What this crate will not do
 //! It knows no encoder, no image and no training loop.
 
 mod error;
+mod info_nce;
+mod normalize;
 mod nt_xent;
+mod sup_con;
 
 pub use error::KernelError;
+pub use info_nce::{InfoNce, InfoNceConfig};
+pub use normalize::normalize_rows;
 pub use nt_xent::{NtXent, NtXentConfig};
+pub use sup_con::{Denominator, SupCon, SupConConfig};

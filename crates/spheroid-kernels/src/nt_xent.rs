@@ -2,7 +2,10 @@ use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use spheroid_core::positive;
 
-use crate::KernelError;
+use crate::{
+    KernelError,
+    normalize::{MASKED, log_sum_exp, normalize_rows},
+};
 
 /// Settings of [`NtXent`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -59,9 +62,6 @@ pub struct NtXent {
     temperature: f64,
 }
 
-/// Takes a row's similarity with itself out of the denominator: exp(−1e9) is 0 in every float.
-const MASKED: f64 = -1e9;
-
 impl NtXent {
     /// Mean loss over all rows.
     ///
@@ -83,28 +83,12 @@ impl NtXent {
         let positive = (first * second).sum() * (2.0 / self.temperature);
         let itself = Tensor::<2>::eye(rows, &z.device()) * MASKED;
         let similarity = z.clone().matmul(z.transpose()) / self.temperature + itself;
-        // Taking the largest entry out keeps the sum above 0 for small temperatures.
-        let largest = similarity.clone().max_dim(1).detach();
-        let log_sum_exp = (similarity - largest.clone()).exp().sum_dim(1).log() + largest;
-        Ok((log_sum_exp.sum() - positive) / rows as f64)
+        Ok((log_sum_exp(similarity).sum() - positive) / rows as f64)
     }
 }
 
-fn normalize_rows(z: Tensor<2>) -> Tensor<2> {
-    // Squares are taken of rows scaled by their largest entry, so that huge rows do not overflow.
-    let largest = z.clone().abs().max_dim(1).detach();
-    let z = z / one_for_zero(largest);
-    let norm = one_for_zero(z.clone().square().sum_dim(1)).sqrt();
-    z / norm
-}
-
-fn one_for_zero(divisor: Tensor<2>) -> Tensor<2> {
-    let zero = divisor.clone().equal_elem(0.0);
-    divisor.mask_fill(zero, 1.0)
-}
-
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
     use serde::Deserialize;
@@ -129,6 +113,16 @@ mod tests {
         )
     }
 
+    /// Close relative to the largest entry: entries that cancel to nearly 0 carry its rounding.
+    pub(crate) fn assert_gradient(gradient: &[f32], expected: &[f64]) {
+        let largest = expected.iter().fold(0.0f64, |most, g| most.max(g.abs()));
+        let tolerance = Tolerance {
+            relative: 0.0,
+            absolute: 1e-5 * largest + 1e-7,
+        };
+        assert_close(gradient, expected, tolerance);
+    }
+
     #[derive(Deserialize)]
     struct Case {
         rows: usize,
@@ -145,16 +139,7 @@ mod tests {
         for case in cases {
             let (loss, gradient) = loss_and_gradient(&case.z, case.rows, case.temperature);
             assert_close(&[loss], &[case.loss], Tolerance::F32);
-            // Relative to the largest entry: entries that cancel to nearly 0 carry its rounding.
-            let largest = case
-                .gradient
-                .iter()
-                .fold(0.0f64, |most, g| most.max(g.abs()));
-            let tolerance = Tolerance {
-                relative: 0.0,
-                absolute: 1e-5 * largest + 1e-7,
-            };
-            assert_close(&gradient, &case.gradient, tolerance);
+            assert_gradient(&gradient, &case.gradient);
         }
     }
 

@@ -43,7 +43,7 @@ impl Embed for FrozenEncoder {
     fn embed(&self, images: &[Array3<f32>]) -> Result<Array2<f32>, SslError> {
         let mut rows = Vec::with_capacity(images.len() * self.dim());
         for chunk in images.chunks(BATCH) {
-            let batch = to_tensor(chunk, self.encoder.planes(), &self.device)?;
+            let batch = to_tensor(chunk, &self.encoder, &self.device)?;
             let features = self.encoder.statistics(batch).into_data();
             rows.extend(
                 features
@@ -56,12 +56,13 @@ impl Embed for FrozenEncoder {
     }
 }
 
-/// Joins images `[plane, row, column]` of one shape into `[batch, plane, row, column]`.
+/// Joins images `[plane, row, column]` of one shape into `[batch, plane, row, column]` for `encoder`.
 pub(crate) fn to_tensor(
     images: &[Array3<f32>],
-    planes: usize,
+    encoder: &Encoder,
     device: &Device,
 ) -> Result<Tensor<4>, SslError> {
+    let planes = encoder.planes();
     let Some(first) = images.first() else {
         return Ok(Tensor::zeros([0, planes, 1, 1], device));
     };
@@ -74,6 +75,14 @@ pub(crate) fn to_tensor(
                 index,
                 found: format!("{shape:?} (planes, rows, columns)"),
                 expected: format!("{:?}, not empty", (planes, rows, columns)),
+            });
+        }
+        let granularity = encoder.granularity();
+        if !rows.is_multiple_of(granularity) || !columns.is_multiple_of(granularity) {
+            return Err(SslError::Image {
+                index,
+                found: format!("of {rows} × {columns} px"),
+                expected: format!("multiples of {granularity} px for this encoder"),
             });
         }
         if let Some(value) = image.iter().find(|value| !value.is_finite()) {
@@ -98,11 +107,7 @@ mod tests {
 
     fn frozen() -> FrozenEncoder {
         let device = Device::flex();
-        let config = EncoderConfig {
-            planes: 1,
-            blocks: [1; 4],
-            width: 4,
-        };
+        let config = EncoderConfig::by_name("resnet10-w4", 1).unwrap();
         FrozenEncoder::new(&config.build(3, &device).unwrap(), &device)
     }
 

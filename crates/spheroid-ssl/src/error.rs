@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use burn::store::RecordError;
+use spheroid_augment::AugmentError;
 use spheroid_core::{CoreError, ParamError};
 use spheroid_kernels::KernelError;
 use thiserror::Error;
@@ -45,6 +45,34 @@ pub enum SslError {
         found: String,
         /// What would have been right.
         expected: String,
+    },
+    /// A batch that is too small for the method.
+    #[error("{method} needs at least {needed} {what} in a batch, got {found}")]
+    Batch {
+        /// The method.
+        method: &'static str,
+        /// What there is too little of.
+        what: &'static str,
+        /// How many there are.
+        found: usize,
+        /// How many there must be.
+        needed: usize,
+    },
+    /// More views than the method compares.
+    #[error("{method} compares 2 views of an image, got {found}: use a policy of two views")]
+    TooManyViews {
+        /// The method.
+        method: &'static str,
+        /// Number of views.
+        found: usize,
+    },
+    /// A method that learns from labels or descriptions, of which there are none.
+    #[error("{method} learns from {what}, and there are none: use another method")]
+    NothingToLearnFrom {
+        /// The method.
+        method: &'static str,
+        /// What it asked for.
+        what: &'static str,
     },
     /// Too few images to train on.
     #[error("{images} images are fewer than one batch of {batch}: lower the batch size")]
@@ -102,6 +130,9 @@ pub enum SslError {
     /// The loss refused its input.
     #[error(transparent)]
     Loss(#[from] KernelError),
+    /// Patches could not be hidden.
+    #[error(transparent)]
+    Augment(#[from] AugmentError),
     /// A file could not be written, or a table is wrong.
     #[error(transparent)]
     Core(#[from] CoreError),
@@ -116,13 +147,4 @@ pub enum SslError {
         #[source]
         source: std::io::Error,
     },
-}
-
-impl SslError {
-    pub(crate) fn record(path: &std::path::Path, error: RecordError) -> Self {
-        Self::Model {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        }
-    }
 }

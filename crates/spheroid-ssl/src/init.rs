@@ -1,6 +1,7 @@
 use burn::{
-    module::{Module, ModuleMapper, Param},
-    tensor::{Tensor, TensorData},
+    module::{Initializer, Module, ModuleMapper, Param},
+    nn::{Linear, LinearConfig},
+    tensor::{Device, Tensor, TensorData},
 };
 use rand::RngExt;
 use rand_distr::{Distribution, StandardNormal};
@@ -9,7 +10,8 @@ use spheroid_core::DrawKey;
 /// Draws the weights of `module` anew, the same for a seed on every backend.
 ///
 /// Convolutions get Kaiming's normal distribution (fan out, ReLU), as torchvision's ResNet; linear
-/// layers the uniform one on ±1/√fan_in, as PyTorch; vectors (biases, norms) keep their start values.
+/// layers the uniform one on ±1/√fan_in, as PyTorch; tokens the normal one with deviation 0.02, as DINO and
+/// MAE. Vectors (biases, norms) and positions keep their start values.
 ///
 /// # Source
 /// He, Zhang, Ren, Sun 2015, "Delving Deep into Rectifiers", arXiv 1502.01852, section 2.2.
@@ -45,6 +47,10 @@ impl ModuleMapper for Draw {
                     let most = 1.0 / (*inputs as f32).sqrt();
                     (0..count).map(|_| rng.random_range(-most..most)).collect()
                 }
+                [1, 1, _] => {
+                    let normal = StandardNormal.sample_iter(&mut rng);
+                    normal.take(count).map(|x: f32| x * 0.02).collect()
+                }
                 _ => return tensor,
             };
             let data = TensorData::new(values, shape);
@@ -52,4 +58,11 @@ impl ModuleMapper for Draw {
             Tensor::from_data(data, &tensor.device()).set_require_grad(tracked)
         })
     }
+}
+
+/// A linear layer for [`draw_weights`]: what stays at zero is the bias.
+pub(crate) fn linear(inputs: usize, outputs: usize, device: &Device) -> Linear {
+    LinearConfig::new(inputs, outputs)
+        .with_initializer(Initializer::Zeros)
+        .init(device)
 }

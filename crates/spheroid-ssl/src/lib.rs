@@ -7,12 +7,14 @@
 //! # What this crate will not do
 //! It reads no image and draws no augmentation: training takes views from a [`train::Views`].
 
+pub mod collapse;
 mod device;
 mod embedder;
 pub mod encoder;
 mod error;
 mod init;
 pub mod methods;
+mod optimizer;
 pub mod train;
 mod weights;
 
@@ -20,4 +22,5 @@ pub use burn::tensor::Device;
 pub use device::{Backend, device};
 pub use embedder::FrozenEncoder;
 pub use error::SslError;
+pub use optimizer::OptimizerConfig;
 pub use weights::{load_encoder, save_encoder};

@@ -27,20 +27,7 @@ pub fn save_encoder(
     encoder: &Encoder,
 ) -> Result<(), SslError> {
     let path = folder.join(WEIGHTS);
-    let wrong = |error: &dyn std::fmt::Display| SslError::Model {
-        path: path.clone(),
-        reason: error.to_string(),
-    };
-    // burn's own entries come in an order that differs from run to run.
-    let mut store = SafetensorsStore::from_bytes(None)
-        .clear_metadata()
-        .metadata("format", "safetensors");
-    encoder
-        .valid()
-        .save_into(&mut store)
-        .map_err(|error| wrong(&error))?;
-    let bytes = store.get_bytes().map_err(|error| wrong(&error))?;
-    atomic::write_bytes(&path, &bytes)?;
+    atomic::write_bytes(&path, &to_safetensors(encoder, &path)?)?;
     write_json(&folder.join(CONFIG), config)
 }
 
@@ -51,21 +38,45 @@ pub fn save_encoder(
 pub fn load_encoder(folder: &Path, device: &Device) -> Result<(EncoderConfig, Encoder), SslError> {
     let config: EncoderConfig = read_json(&folder.join(CONFIG))?;
     let encoder = config.build(0, device)?;
-    let path = folder.join(WEIGHTS);
-    let bytes = read_bytes(&path)?;
+    let encoder = from_safetensors(encoder, &folder.join(WEIGHTS), CONFIG)?;
+    Ok((config, encoder))
+}
+
+/// All parameters and running statistics of `module` as a safetensors file, which will be at `path`.
+pub(crate) fn to_safetensors<M: Module>(module: &M, path: &Path) -> Result<Vec<u8>, SslError> {
+    let wrong = |error: &dyn std::fmt::Display| SslError::Model {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    // burn's own entries come in an order that differs from run to run.
+    let mut store = SafetensorsStore::from_bytes(None)
+        .clear_metadata()
+        .metadata("format", "safetensors");
+    // `valid` first: batch norm's running statistics are complete only when they are synchronised.
+    let saved = module.valid().save_into(&mut store);
+    saved.map_err(|error| wrong(&error))?;
+    store.get_bytes().map_err(|error| wrong(&error))
+}
+
+/// Fills `module` from a safetensors file that must hold exactly its tensors; `config` beside it says what
+/// they should be.
+pub(crate) fn from_safetensors<M: Module>(
+    mut module: M,
+    path: &Path,
+    config: &str,
+) -> Result<M, SslError> {
     let wrong = |reason: String| SslError::Model {
-        path: path.clone(),
+        path: path.to_owned(),
         reason,
     };
-    let mut encoder = encoder;
-    let mut store = SafetensorsStore::from_bytes(Some(bytes));
-    let result = encoder
+    let mut store = SafetensorsStore::from_bytes(Some(read_bytes(path)?));
+    let result = module
         .load_from(&mut store)
         .map_err(|error| wrong(error.to_string()))?;
     if !(result.missing.is_empty() && result.errors.is_empty() && result.unused.is_empty()) {
-        return Err(wrong(format!("does not fit {CONFIG} beside it: {result}")));
+        return Err(wrong(format!("does not fit {config} beside it: {result}")));
     }
-    Ok((config, encoder))
+    Ok(module)
 }
 
 pub(crate) fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), SslError> {

@@ -1,6 +1,13 @@
 //! Encoders: images in, features out.
+//!
+//! A [`ResNet`] is the choice for one plate; a [`Vit`] is what masked autoencoders need and what DINO was
+//! made for; a [`UNet`]'s contracting path keeps fine structure over more depths.
 
 mod resnet;
+#[cfg(test)]
+mod tests;
+mod unet;
+mod vit;
 
 use burn::{
     module::Module,
@@ -9,105 +16,157 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, at_least};
 
-pub use resnet::ResNet;
+pub use resnet::{ResNet, ResNetBlock, ResNetConfig, Stem};
+pub use unet::{UNet, UNetConfig};
+pub(crate) use vit::{TransformerBlock, layer_norm, sin_cos_positions};
+pub use vit::{Vit, VitConfig};
 
 use crate::{SslError, init::draw_weights};
 
 /// Settings of an [`Encoder`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct EncoderConfig {
-    /// Input planes.
-    pub planes: usize,
-    /// Basic blocks in each of the four stages: `[2, 2, 2, 2]` is ResNet-18.
-    pub blocks: [usize; 4],
-    /// Channels of the first stage, doubled in each further one; 64 in the paper.
-    pub width: usize,
+#[serde(tag = "network")]
+pub enum EncoderConfig {
+    /// A residual network.
+    #[serde(rename = "resnet")]
+    ResNet(ResNetConfig),
+    /// The contracting path of a U-Net.
+    #[serde(rename = "unet")]
+    UNet(UNetConfig),
+    /// A vision transformer.
+    #[serde(rename = "vit")]
+    Vit(VitConfig),
 }
 
 impl EncoderConfig {
-    /// Names understood by [`by_name`](Self::by_name).
-    pub const NAMES: [&'static str; 4] =
-        ["resnet10-w8", "resnet10-w16", "resnet18-w16", "resnet18"];
+    /// Names understood by [`by_name`](Self::by_name), before their suffixes.
+    pub const NAMES: [&'static str; 7] = [
+        "resnet10",
+        "resnet18",
+        "resnet34",
+        "resnet50",
+        "unet",
+        "vit-tiny",
+        "vit-small",
+    ];
 
-    /// The encoder of that name: the depth, and after `-w` the channels of the first stage.
+    /// The encoder of that name.
+    ///
+    /// `-wN` sets the width (channels of the first stage, or features of a transformer's token), `-small`
+    /// gives a ResNet the stem for images of some 32 px, `-pN` sets a transformer's patch in pixels:
+    /// `resnet18-small-w16`, `vit-tiny-p8`.
     ///
     /// # Errors
-    /// When there is none.
+    /// When there is none, or a suffix does not belong to it.
     pub fn by_name(name: &str, planes: usize) -> Result<Self, SslError> {
-        let (blocks, width) = match name {
-            "resnet10-w8" => ([1; 4], 8),
-            "resnet10-w16" => ([1; 4], 16),
-            "resnet18-w16" => ([2; 4], 16),
-            "resnet18" => ([2; 4], 64),
-            _ => {
-                return Err(SslError::Unknown {
-                    what: "encoder",
-                    name: name.to_owned(),
-                    known: Self::NAMES.join(", "),
-                });
-            }
+        let unknown = || SslError::Unknown {
+            what: "encoder",
+            name: name.to_owned(),
+            known: format!(
+                "{} (with -wN for the width, -small for a ResNet on small images, -pN for the patch of a \
+                 transformer)",
+                Self::NAMES.join(", ")
+            ),
         };
-        Ok(Self {
-            planes,
-            blocks,
-            width,
-        })
+        let base = Self::NAMES
+            .into_iter()
+            .find(|base| name == *base || name.starts_with(&format!("{base}-")))
+            .ok_or_else(unknown)?;
+        let mut config = match base {
+            "resnet10" => Self::ResNet(ResNetConfig::new(planes, ResNetBlock::Basic, [1; 4])),
+            "resnet18" => Self::ResNet(ResNetConfig::new(planes, ResNetBlock::Basic, [2; 4])),
+            "resnet34" => {
+                let blocks = [3, 4, 6, 3];
+                Self::ResNet(ResNetConfig::new(planes, ResNetBlock::Basic, blocks))
+            }
+            "resnet50" => {
+                let blocks = [3, 4, 6, 3];
+                Self::ResNet(ResNetConfig::new(planes, ResNetBlock::Bottleneck, blocks))
+            }
+            "unet" => Self::UNet(UNetConfig::new(planes)),
+            "vit-tiny" => Self::Vit(VitConfig::new(planes, 192)),
+            _ => Self::Vit(VitConfig::new(planes, 384)),
+        };
+        for suffix in name[base.len()..].split('-').skip(1) {
+            let number = suffix.get(1..).and_then(|digits| digits.parse().ok());
+            match (&mut config, suffix.chars().next(), number) {
+                (Self::ResNet(config), _, _) if suffix == "small" => config.stem = Stem::Small,
+                (Self::ResNet(config), Some('w'), Some(width)) => config.width = width,
+                (Self::UNet(config), Some('w'), Some(width)) => config.width = width,
+                (Self::Vit(config), Some('w'), Some(width)) => {
+                    *config = VitConfig {
+                        patch: config.patch,
+                        ..VitConfig::new(planes, width)
+                    };
+                }
+                (Self::Vit(config), Some('p'), Some(patch)) => config.patch = patch,
+                _ => return Err(unknown()),
+            }
+        }
+        Ok(config)
     }
 
     /// Builds the encoder with weights drawn from `seed`, the same on every device.
     ///
     /// # Errors
-    /// When a setting is 0 or too large to be meant.
+    /// When a setting is 0, too large to be meant, or does not go with another.
     pub fn build(&self, seed: u64, device: &Device) -> Result<Encoder, ParamError> {
-        at_least("planes", self.planes, 1, "at least 1")?;
-        at_least("width", self.width, 1, "at least 1")?;
-        for blocks in self.blocks {
-            at_least("blocks", blocks, 1, "at least 1 in each stage")?;
-        }
-        const MOST: usize = 4096;
-        if self.planes > MOST || self.width > MOST || self.blocks.iter().any(|&b| b > MOST) {
-            return Err(ParamError::new(
-                "encoder",
-                format!("{self:?}"),
-                "at most 4096 in each field",
-            ));
-        }
-        Ok(draw_weights(
-            Encoder::ResNet(ResNet::new(self, device)),
-            seed,
-        ))
+        let encoder = match self {
+            Self::ResNet(config) => Encoder::ResNet(config.build(device)?),
+            Self::UNet(config) => Encoder::UNet(config.build(device)?),
+            Self::Vit(config) => Encoder::Vit(config.build(device)?),
+        };
+        Ok(draw_weights(encoder, seed))
     }
+}
+
+/// Refuses sizes that no network has, so that a wrong setting cannot ask for all memory.
+fn size(name: &'static str, value: usize) -> Result<usize, ParamError> {
+    const MOST: usize = 4096;
+    at_least(name, value, 1, "at least 1")?;
+    if value > MOST {
+        return Err(ParamError::new(name, value, "at most 4096"));
+    }
+    Ok(value)
 }
 
 /// A network that turns images into features.
 #[derive(Module, Debug)]
 pub enum Encoder {
-    /// A residual network of basic blocks.
+    /// A residual network.
     ResNet(ResNet),
+    /// The contracting path of a U-Net.
+    UNet(UNet),
+    /// A vision transformer.
+    Vit(Vit),
 }
 
 impl Encoder {
-    /// Feature maps of the stem and of every stage, shallow first.
+    /// Feature maps of every depth, shallow first: the stem and the four stages of a ResNet, the five
+    /// levels of a U-Net, the patches after every block of a transformer.
     ///
     /// # Shapes
     /// `images` `[batch, plane, row, column]`; output `[batch, channel, row, column]` each.
     pub fn depths(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         match self {
             Self::ResNet(network) => network.depths(images),
+            Self::UNet(network) => network.depths(images),
+            Self::Vit(network) => network.depths(images),
         }
     }
 
-    /// The last feature map averaged over its positions.
+    /// The features that a method trains: the last map averaged over its positions, or a transformer's
+    /// class token.
     ///
     /// # Shapes
     /// `images` `[batch, plane, row, column]`; output `[batch, features()]`.
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
-        let last = self
-            .depths(images)
-            .pop()
-            .expect("an encoder has at least one depth");
-        mean_pool(last)
+        let mut depths = match self {
+            Self::ResNet(network) => network.depths(images),
+            Self::UNet(network) => network.depths(images),
+            Self::Vit(network) => return network.class_token(images),
+        };
+        mean_pool(depths.pop().expect("an encoder has at least one depth"))
     }
 
     /// Mean and standard deviation of every channel at every depth.
@@ -127,25 +186,50 @@ impl Encoder {
         Tensor::cat(pooled.collect(), 1)
     }
 
+    /// Channels of the maps of [`depths`](Self::depths).
+    pub fn channels(&self) -> Vec<usize> {
+        match self {
+            Self::ResNet(network) => network.channels(),
+            Self::UNet(network) => network.channels(),
+            Self::Vit(network) => network.channels(),
+        }
+    }
+
     /// Number of features of [`forward`](Self::forward).
     pub fn features(&self) -> usize {
-        match self {
-            Self::ResNet(network) => *network.channels().last().expect("a ResNet has four stages"),
-        }
+        *self
+            .channels()
+            .last()
+            .expect("an encoder has at least one depth")
     }
 
     /// Number of features of [`statistics`](Self::statistics).
     pub fn statistics_dim(&self) -> usize {
-        match self {
-            Self::ResNet(network) => 2 * network.channels().iter().sum::<usize>(),
-        }
+        2 * self.channels().iter().sum::<usize>()
     }
 
     /// Input planes.
     pub fn planes(&self) -> usize {
         match self {
             Self::ResNet(network) => network.planes(),
+            Self::UNet(network) => network.planes(),
+            Self::Vit(network) => network.planes(),
         }
+    }
+
+    /// What both sides of an image must be a multiple of.
+    pub fn granularity(&self) -> usize {
+        match self {
+            Self::ResNet(_) => 1,
+            Self::UNet(_) => UNet::GRANULARITY,
+            Self::Vit(network) => network.patch(),
+        }
+    }
+
+    /// Where the weights are.
+    pub(crate) fn device(&self) -> Device {
+        let device = self.devices().into_iter().next();
+        device.expect("an encoder has weights")
     }
 }
 

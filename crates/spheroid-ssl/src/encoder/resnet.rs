@@ -6,10 +6,107 @@ use burn::{
     },
     tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
+use serde::{Deserialize, Serialize};
+use spheroid_core::ParamError;
 
-use super::EncoderConfig;
+use super::size;
 
-/// Residual network of basic blocks, laid out and named as torchvision's `resnet18` without its `fc`.
+/// Settings of a [`ResNet`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ResNetConfig {
+    /// Input planes.
+    pub planes: usize,
+    /// What the stages are made of.
+    pub block: ResNetBlock,
+    /// Blocks in each of the four stages: basic ones in `[2, 2, 2, 2]` are ResNet-18.
+    pub blocks: [usize; 4],
+    /// Channels of the stem, doubled in every stage after the first; 64 in the paper.
+    pub width: usize,
+    /// How images enter.
+    pub stem: Stem,
+}
+
+/// Residual blocks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ResNetBlock {
+    /// Two 3 × 3 convolutions: ResNet-18 and -34.
+    Basic,
+    /// 1 × 1, 3 × 3 (which bears the stride, as in torchvision) and 1 × 1 with four times the channels:
+    /// ResNet-50.
+    Bottleneck,
+}
+
+/// First layers of a ResNet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stem {
+    /// 7 × 7 with stride 2 and a max pool: a quarter of the image's side is left.
+    ImageNet,
+    /// 3 × 3 with stride 1 for images of some 32 px, as in the appendix of SimCLR (arXiv 2002.05709, B.9).
+    Small,
+}
+
+impl ResNetConfig {
+    /// Settings with 64 channels and the ImageNet stem.
+    pub fn new(planes: usize, block: ResNetBlock, blocks: [usize; 4]) -> Self {
+        Self {
+            planes,
+            block,
+            blocks,
+            width: 64,
+            stem: Stem::ImageNet,
+        }
+    }
+
+    pub(super) fn build(&self, device: &Device) -> Result<ResNet, ParamError> {
+        size("planes", self.planes)?;
+        size("width", self.width)?;
+        for blocks in self.blocks {
+            size("blocks", blocks)?;
+        }
+        let mut inputs = self.width;
+        let mut stage = |index: usize| {
+            let channels = self.width << index;
+            let first_stride = if index == 0 { 1 } else { 2 };
+            (0..self.blocks[index])
+                .map(|block| {
+                    let stride = if block == 0 { first_stride } else { 1 };
+                    let block = Block::new(self.block, inputs, channels, stride, device);
+                    inputs = channels * self.block.expansion();
+                    block
+                })
+                .collect()
+        };
+        let (kernel, stride) = match self.stem {
+            Stem::ImageNet => (7, 2),
+            Stem::Small => (3, 1),
+        };
+        Ok(ResNet {
+            conv1: convolution(self.planes, self.width, kernel, stride, device),
+            bn1: BatchNormConfig::new(self.width).init(device),
+            layer1: stage(0),
+            layer2: stage(1),
+            layer3: stage(2),
+            layer4: stage(3),
+            pooled_stem: self.stem == Stem::ImageNet,
+        })
+    }
+}
+
+impl ResNetBlock {
+    /// Channels that leave a block for each channel of its stage.
+    fn expansion(self) -> usize {
+        match self {
+            Self::Basic => 1,
+            Self::Bottleneck => 4,
+        }
+    }
+}
+
+/// Residual network, laid out and named as torchvision's `resnet18`, `resnet34` and `resnet50` without
+/// their `fc` (a shortcut's `downsample.0` and `.1` are `downsample.conv` and `.bn` here).
 ///
 /// # Source
 /// He, Zhang, Ren, Sun 2015, "Deep Residual Learning for Image Recognition", arXiv 1512.03385.
@@ -17,103 +114,106 @@ use super::EncoderConfig;
 pub struct ResNet {
     conv1: Conv2d,
     bn1: BatchNorm,
-    layer1: Vec<BasicBlock>,
-    layer2: Vec<BasicBlock>,
-    layer3: Vec<BasicBlock>,
-    layer4: Vec<BasicBlock>,
+    layer1: Vec<Block>,
+    layer2: Vec<Block>,
+    layer3: Vec<Block>,
+    layer4: Vec<Block>,
+    pooled_stem: bool,
 }
 
 impl ResNet {
-    pub(super) fn new(config: &EncoderConfig, device: &Device) -> Self {
-        let stage = |index: usize| {
-            let channels = config.width << index;
-            let (inputs, stride) = if index == 0 {
-                (channels, 1)
-            } else {
-                (channels / 2, 2)
-            };
-            let first = BasicBlock::new(inputs, channels, stride, device);
-            let more =
-                (1..config.blocks[index]).map(|_| BasicBlock::new(channels, channels, 1, device));
-            std::iter::once(first).chain(more).collect()
-        };
-        Self {
-            conv1: convolution(config.planes, config.width, 7, 2, device),
-            bn1: BatchNormConfig::new(config.width).init(device),
-            layer1: stage(0),
-            layer2: stage(1),
-            layer3: stage(2),
-            layer4: stage(3),
-        }
-    }
-
     pub(super) fn depths(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         let stem = relu(self.bn1.forward(self.conv1.forward(images)));
-        let mut map = max_pool2d(
-            stem.clone(),
-            MaxPoolOptions::new([3, 3])
-                .with_stride([2, 2])
-                .with_padding([1, 1]),
-        );
+        let mut map = stem.clone();
+        if self.pooled_stem {
+            let options = MaxPoolOptions::new([3, 3]);
+            map = max_pool2d(map, options.with_stride([2, 2]).with_padding([1, 1]));
+        }
         let mut depths = vec![stem];
-        for stage in [&self.layer1, &self.layer2, &self.layer3, &self.layer4] {
+        for stage in self.stages() {
             map = stage.iter().fold(map, |map, block| block.forward(map));
             depths.push(map.clone());
         }
         depths
     }
 
-    /// Channels of the maps of [`depths`](Self::depths).
-    pub(super) fn channels(&self) -> [usize; 5] {
-        let width = self.planes_and_width().1;
-        [width, width, 2 * width, 4 * width, 8 * width]
+    fn stages(&self) -> [&Vec<Block>; 4] {
+        [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
+    }
+
+    pub(super) fn channels(&self) -> Vec<usize> {
+        let [width, _, _, _] = self.conv1.weight.val().dims();
+        let stages = self.stages().map(|stage| stage[0].channels());
+        std::iter::once(width).chain(stages).collect()
     }
 
     pub(super) fn planes(&self) -> usize {
-        self.planes_and_width().0
-    }
-
-    fn planes_and_width(&self) -> (usize, usize) {
-        let [width, planes, _, _] = self.conv1.weight.val().dims();
-        (planes, width)
+        let [_, planes, _, _] = self.conv1.weight.val().dims();
+        planes
     }
 }
 
-/// Two 3 × 3 convolutions around which the input is added back.
+/// Convolutions around which the input is added back.
 #[derive(Module, Debug)]
-struct BasicBlock {
+struct Block {
     conv1: Conv2d,
     bn1: BatchNorm,
     conv2: Conv2d,
     bn2: BatchNorm,
+    /// A bottleneck's widening convolution.
+    conv3: Option<Conv2d>,
+    bn3: Option<BatchNorm>,
     downsample: Option<Downsample>,
 }
 
-impl BasicBlock {
-    fn new(inputs: usize, channels: usize, stride: usize, device: &Device) -> Self {
-        let norm = || BatchNormConfig::new(channels).init(device);
-        let downsample = (stride != 1 || inputs != channels).then(|| Downsample {
-            conv: convolution(inputs, channels, 1, stride, device),
-            bn: norm(),
+impl Block {
+    fn new(
+        kind: ResNetBlock,
+        inputs: usize,
+        channels: usize,
+        stride: usize,
+        device: &Device,
+    ) -> Self {
+        let norm = |channels| BatchNormConfig::new(channels).init(device);
+        let outputs = channels * kind.expansion();
+        let downsample = (stride != 1 || inputs != outputs).then(|| Downsample {
+            conv: convolution(inputs, outputs, 1, stride, device),
+            bn: norm(outputs),
         });
+        let bottleneck = kind == ResNetBlock::Bottleneck;
+        let (first_kernel, strides) = if bottleneck {
+            (1, [1, stride])
+        } else {
+            (3, [stride, 1])
+        };
         Self {
-            conv1: convolution(inputs, channels, 3, stride, device),
-            bn1: norm(),
-            conv2: convolution(channels, channels, 3, 1, device),
-            bn2: norm(),
+            conv1: convolution(inputs, channels, first_kernel, strides[0], device),
+            bn1: norm(channels),
+            conv2: convolution(channels, channels, 3, strides[1], device),
+            bn2: norm(channels),
+            conv3: bottleneck.then(|| convolution(channels, outputs, 1, 1, device)),
+            bn3: bottleneck.then(|| norm(outputs)),
             downsample,
         }
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(downsample) => downsample
-                .bn
-                .forward(downsample.conv.forward(input.clone())),
+            Some(Downsample { conv, bn }) => bn.forward(conv.forward(input.clone())),
             None => input.clone(),
         };
         let map = relu(self.bn1.forward(self.conv1.forward(input)));
-        relu(self.bn2.forward(self.conv2.forward(map)) + shortcut)
+        let mut map = self.bn2.forward(self.conv2.forward(map));
+        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
+            map = bn3.forward(conv3.forward(relu(map)));
+        }
+        relu(map + shortcut)
+    }
+
+    fn channels(&self) -> usize {
+        let last = self.conv3.as_ref().unwrap_or(&self.conv2);
+        let [channels, _, _, _] = last.weight.val().dims();
+        channels
     }
 }
 
@@ -124,7 +224,8 @@ struct Downsample {
     bn: BatchNorm,
 }
 
-fn convolution(
+/// A convolution that a batch norm follows: no bias, padded so that stride 1 keeps the size.
+pub(super) fn convolution(
     inputs: usize,
     outputs: usize,
     kernel: usize,

@@ -1,32 +1,143 @@
 //! Self-supervised methods: an encoder, what its loss needs, and the loss.
+//!
+//! Contrastive methods ([`SimClr`], [`Triplet`]) compare with other images of the batch and want many;
+//! [`VicReg`], [`BarlowTwins`], [`SimSiam`], [`Byol`] and [`Dino`] need none. [`Mae`] draws what it cannot
+//! see. [`SupCon`], [`ConVirt`] and [`Supervised`] learn from labels, so what they say of a treatment they
+//! were told.
 
+mod barlow_twins;
+mod byol;
+mod convirt;
+mod dino;
 mod head;
+mod mae;
+mod momentum;
 mod simclr;
+mod simsiam;
+mod supcon;
+mod supervised;
+#[cfg(test)]
+mod tests;
+mod triplet;
 mod vicreg;
 
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
+use spheroid_core::DrawKey;
 
-pub use head::ProjectionHead;
+pub use barlow_twins::{BarlowTwins, BarlowTwinsConfig};
+pub use byol::{Byol, ByolConfig};
+pub use convirt::{ConVirt, ConVirtConfig};
+pub use dino::{Dino, DinoConfig};
+pub use head::{HeadConfig, ProjectionHead};
+pub use mae::{Mae, MaeConfig};
 pub use simclr::{SimClr, SimClrConfig};
+pub use simsiam::{SimSiam, SimSiamConfig};
+pub use supcon::{SupCon, SupConMethodConfig};
+pub use supervised::{Supervised, SupervisedConfig};
+#[cfg(test)]
+pub(crate) use tests::smallest;
+pub use triplet::{Triplet, TripletConfig};
 pub use vicreg::{VicReg, VicRegConfig};
 
 use crate::{SslError, encoder::Encoder};
 
-/// Something that can be trained on views of images without labels.
+/// Something that can be trained on views of images.
 pub trait Method: Module {
-    /// The encoder that is being trained.
+    /// The encoder that is used after training.
     fn encoder(&self) -> &Encoder;
 
-    /// Mean loss of a batch.
-    ///
-    /// # Shapes
-    /// `views`: one tensor a view, each `[batch, plane, row, column]` with the same images in the
-    /// same order; output `[1]`.
+    /// The loss of a batch.
     ///
     /// # Errors
-    /// When the number of views or images is not what the method works on.
-    fn loss(&self, views: Vec<Tensor<4>>) -> Result<Tensor<1>, SslError>;
+    /// When the batch is not what the method works on.
+    fn step(&self, batch: Batch) -> Result<Step, SslError>;
+
+    /// What changes after the optimiser has stepped, such as a network that follows another; `progress`
+    /// through the training goes from 0 to 1.
+    fn after_step(self, progress: f64) -> Self {
+        let _ = progress;
+        self
+    }
+}
+
+/// What a method learns from in one step.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// One tensor a view, each `[image, plane, row, column]` with the same images in the same order.
+    pub views: Vec<Tensor<4>>,
+    /// One label an image, for methods that learn from them.
+    pub labels: Option<Vec<usize>>,
+    /// What was done to every image's well, `[image, feature]`, for methods that learn from it.
+    pub descriptions: Option<Tensor<2>>,
+    /// Fixes what the method draws itself.
+    pub key: DrawKey,
+}
+
+impl Batch {
+    /// Number of images, when there are enough of them and of views.
+    fn images(&self, method: &'static str, images: usize, views: usize) -> Result<usize, SslError> {
+        let found = self.views.len();
+        let refuse = |what, found, needed| SslError::Batch {
+            method,
+            what,
+            found,
+            needed,
+        };
+        if found < views.max(1) {
+            return Err(refuse("views of an image", found, views));
+        }
+        let [count, ..] = self.views[0].dims();
+        if count < images {
+            return Err(refuse("images", count, images));
+        }
+        Ok(count)
+    }
+
+    /// As [`images`](Self::images) for methods that compare exactly two views.
+    fn pair(&self, method: &'static str, images: usize) -> Result<usize, SslError> {
+        if self.views.len() > 2 {
+            return Err(SslError::TooManyViews {
+                method,
+                found: self.views.len(),
+            });
+        }
+        self.images(method, images, 2)
+    }
+
+    fn labels(&self, method: &'static str) -> Result<&[usize], SslError> {
+        let what = "labels";
+        self.labels
+            .as_deref()
+            .ok_or(SslError::NothingToLearnFrom { method, what })
+    }
+
+    fn descriptions(&self, method: &'static str) -> Result<Tensor<2>, SslError> {
+        let what = "descriptions of the treatments";
+        self.descriptions
+            .clone()
+            .ok_or(SslError::NothingToLearnFrom { method, what })
+    }
+}
+
+/// What a method made of a batch.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Mean loss, `[1]`.
+    pub loss: Tensor<1>,
+    /// What the encoder made of every view, `[image, feature]`.
+    pub features: Vec<Tensor<2>>,
+    /// What the loss compared of every view, `[image, feature]`; empty when it compares no views.
+    pub embeddings: Vec<Tensor<2>>,
+}
+
+/// Sizes of what a method may learn from beside the images; 0 where there is nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Targets {
+    /// Number of different labels.
+    pub classes: usize,
+    /// Features of a description.
+    pub description: usize,
 }
 
 /// Writes the list of methods once: name on the command line, module and settings.
@@ -67,13 +178,29 @@ macro_rules! methods {
                 }
             }
 
-            /// Joins `encoder` with a head whose weights are drawn from `seed`.
+            /// Name of the method.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$method(_) => $name,)+
+                }
+            }
+
+            /// Joins `encoder`, which has not been trained here yet, with heads whose weights are drawn
+            /// from `seed`.
             ///
             /// # Errors
-            /// When a setting is outside what is allowed.
-            pub fn build(&self, encoder: Encoder, seed: u64) -> Result<AnyMethod, SslError> {
+            /// When a setting is outside what is allowed, the encoder is not one that the method can
+            /// train, or `targets` lacks what it learns from.
+            pub fn build(
+                &self,
+                encoder: Encoder,
+                targets: &Targets,
+                seed: u64,
+            ) -> Result<AnyMethod, SslError> {
                 match self {
-                    $(Self::$method(config) => Ok(AnyMethod::$method(config.build(encoder, seed)?)),)+
+                    $(Self::$method(config) => {
+                        Ok(AnyMethod::$method(config.build(encoder, targets, seed)?))
+                    })+
                 }
             }
         }
@@ -85,9 +212,15 @@ macro_rules! methods {
                 }
             }
 
-            fn loss(&self, views: Vec<Tensor<4>>) -> Result<Tensor<1>, SslError> {
+            fn step(&self, batch: Batch) -> Result<Step, SslError> {
                 match self {
-                    $(Self::$method(method) => method.loss(views),)+
+                    $(Self::$method(method) => method.step(batch),)+
+                }
+            }
+
+            fn after_step(self, progress: f64) -> Self {
+                match self {
+                    $(Self::$method(method) => Self::$method(method.after_step(progress)),)+
                 }
             }
         }
@@ -97,15 +230,27 @@ macro_rules! methods {
 methods! {
     "simclr" => SimClr(SimClrConfig),
     "vicreg" => VicReg(VicRegConfig),
+    "barlow-twins" => BarlowTwins(BarlowTwinsConfig),
+    "byol" => Byol(ByolConfig),
+    "simsiam" => SimSiam(SimSiamConfig),
+    "dino" => Dino(DinoConfig),
+    "mae" => Mae(MaeConfig),
+    "triplet" => Triplet(TripletConfig),
+    "supcon" => SupCon(SupConMethodConfig),
+    "convirt" => ConVirt(ConVirtConfig),
+    "supervised" => Supervised(SupervisedConfig),
 }
 
-/// The two views of one batch as `[2 · batch, plane, row, column]`, first views first.
+/// Features of every view, `[image, feature]` each.
 ///
-/// Both go through the encoder together, so that batch norm sees one distribution.
-fn stack_two(views: Vec<Tensor<4>>) -> Result<Tensor<4>, SslError> {
-    let count = views.len();
-    let Ok([first, second]) = <[_; 2]>::try_from(views) else {
-        return Err(spheroid_core::ParamError::new("views", count, "2 for this method").into());
-    };
-    Ok(Tensor::cat(vec![first, second], 0))
+/// Neighbouring views of one size go through the encoder together, so that batch norm sees one
+/// distribution.
+fn encode(encoder: &Encoder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
+    let runs = views.chunk_by(|a, b| a.dims() == b.dims());
+    let features = runs.flat_map(|run| {
+        let [images, ..] = run[0].dims();
+        let features = encoder.forward(Tensor::cat(run.to_vec(), 0));
+        features.split(images, 0)
+    });
+    features.collect()
 }

@@ -1,8 +1,8 @@
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
-use spheroid_core::{ParamError, at_least, non_negative};
+use spheroid_core::non_negative;
 
-use super::{Method, ProjectionHead, stack_two};
+use super::{Batch, HeadConfig, Method, ProjectionHead, Step, Targets, encode};
 use crate::{SslError, encoder::Encoder, init::draw_weights};
 
 /// Settings of [`VicReg`].
@@ -16,10 +16,8 @@ pub struct VicRegConfig {
     pub variance: f64,
     /// Weight of the covariances between features; 1 in the paper.
     pub covariance: f64,
-    /// Hidden features of the expander.
-    pub hidden: usize,
-    /// Features that the loss compares.
-    pub projection: usize,
+    /// The expander; three layers of 8192 with batch norm in the paper.
+    pub head: HeadConfig,
 }
 
 impl Default for VicRegConfig {
@@ -28,25 +26,22 @@ impl Default for VicRegConfig {
             invariance: 25.0,
             variance: 25.0,
             covariance: 1.0,
-            hidden: 256,
-            projection: 256,
+            head: HeadConfig::new(2, 256, 256),
         }
     }
 }
 
 impl VicRegConfig {
-    /// Joins `encoder` with an expander whose weights are drawn from `seed`.
-    ///
-    /// # Errors
-    /// When a size is 0 or a weight is negative or not finite.
-    pub fn build(&self, encoder: Encoder, seed: u64) -> Result<VicReg, SslError> {
-        at_least("hidden", self.hidden, 1, "at least 1")?;
-        at_least("projection", self.projection, 1, "at least 1")?;
-        let device = encoder.devices().first().cloned().unwrap_or_default();
-        let head = ProjectionHead::new(encoder.features(), self.hidden, self.projection, &device);
+    pub(super) fn build(
+        &self,
+        encoder: Encoder,
+        _: &Targets,
+        seed: u64,
+    ) -> Result<VicReg, SslError> {
+        let head = self.head.build(encoder.features(), &encoder.device())?;
         Ok(VicReg {
-            encoder,
             head: draw_weights(head, seed.wrapping_add(1)),
+            encoder,
             invariance: non_negative("invariance", self.invariance)?,
             variance: non_negative("variance", self.variance)?,
             covariance: non_negative("covariance", self.covariance)?,
@@ -76,16 +71,17 @@ impl Method for VicReg {
         &self.encoder
     }
 
-    fn loss(&self, views: Vec<Tensor<4>>) -> Result<Tensor<1>, SslError> {
-        let projected = self.head.forward(self.encoder.forward(stack_two(views)?));
-        let images = projected.dims()[0] / 2;
-        if images < 2 {
-            // The variance of one image is undefined.
-            return Err(ParamError::new("batch", images, "at least 2 for VICReg").into());
-        }
-        let first = projected.clone().narrow(0, 0, images);
-        let second = projected.narrow(0, images, images);
-        Ok(self.terms(first, second))
+    fn step(&self, batch: Batch) -> Result<Step, SslError> {
+        // The variance of one image is undefined.
+        let images = batch.pair("VICReg", 2)?;
+        let features = encode(&self.encoder, &batch.views);
+        let embeddings = self.head.forward(Tensor::cat(features.clone(), 0));
+        let embeddings = embeddings.split(images, 0);
+        Ok(Step {
+            loss: self.terms(embeddings[0].clone(), embeddings[1].clone()),
+            features,
+            embeddings,
+        })
     }
 }
 
@@ -134,13 +130,11 @@ mod tests {
     }
 
     fn vicreg() -> VicReg {
-        let encoder = EncoderConfig {
-            planes: 1,
-            blocks: [1; 4],
-            width: 2,
-        };
+        let encoder = EncoderConfig::by_name("resnet10-w2", 1).unwrap();
         let encoder = encoder.build(1, &Device::flex()).unwrap();
-        VicRegConfig::default().build(encoder, 1).unwrap()
+        VicRegConfig::default()
+            .build(encoder, &Targets::default(), 1)
+            .unwrap()
     }
 
     #[test]
@@ -170,51 +164,6 @@ mod tests {
                 };
                 assert_close(&gradient.try_to_vec::<f32>().unwrap(), expected, tolerance);
             }
-        }
-    }
-
-    #[test]
-    fn one_image_is_refused() {
-        let view = Tensor::<4>::ones([1, 1, 16, 16], &Device::flex());
-        let error = vicreg()
-            .loss(vec![view.clone(), view])
-            .unwrap_err()
-            .to_string();
-        assert_eq!(error, "`batch` must be at least 2 for VICReg, got 1");
-    }
-
-    #[test]
-    fn settings_that_make_no_sense_are_refused() {
-        let encoder = EncoderConfig {
-            planes: 1,
-            blocks: [1; 4],
-            width: 2,
-        };
-        let default = VicRegConfig::default;
-        for wrong in [
-            VicRegConfig {
-                invariance: -1.0,
-                ..default()
-            },
-            VicRegConfig {
-                variance: f64::NAN,
-                ..default()
-            },
-            VicRegConfig {
-                covariance: f64::INFINITY,
-                ..default()
-            },
-            VicRegConfig {
-                hidden: 0,
-                ..default()
-            },
-            VicRegConfig {
-                projection: 0,
-                ..default()
-            },
-        ] {
-            let encoder = encoder.build(1, &Device::flex()).unwrap();
-            assert!(wrong.build(encoder, 1).is_err(), "{wrong:?}");
         }
     }
 }

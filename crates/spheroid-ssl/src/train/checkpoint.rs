@@ -1,12 +1,12 @@
 //! State of a training run on disk: one folder an epoch, complete or absent.
 
-use std::path::{Path, PathBuf};
-
-use burn::{
-    optim::{ModuleOptimizer, OptimizerRecord},
-    store::ModuleRecord,
-    tensor::Bytes,
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
 };
+
+use burn::tensor::{Device, TensorData};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde::{Deserialize, Serialize};
 use spheroid_core::atomic;
 
@@ -14,23 +14,27 @@ use super::{Checkpoints, Epoch, TrainConfig};
 use crate::{
     SslError,
     methods::Method,
-    weights::{read_bytes, read_json, write_json},
+    optimizer::{Optimizer, OptimizerState},
+    weights::{from_safetensors, read_bytes, read_json, to_safetensors, write_json},
 };
 
 const STATE: &str = "state.json";
-const METHOD: &str = "method.bpk";
-const OPTIMIZER: &str = "optimizer.bpk";
+const METHOD: &str = "method.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
 
 #[derive(Serialize, Deserialize)]
 struct State {
     identity: String,
     config: TrainConfig,
     epochs: Vec<Epoch>,
+    /// Steps that the optimiser has counted, by parameter.
+    counts: BTreeMap<String, u64>,
 }
 
 pub(super) struct Checkpoint {
     folder: PathBuf,
     epochs: Vec<Epoch>,
+    counts: BTreeMap<String, u64>,
 }
 
 /// Writes `epoch-NNNNN` into `folder` and removes the older ones.
@@ -42,7 +46,7 @@ pub(super) fn save<M: Method>(
     config: &TrainConfig,
     epochs: &[Epoch],
     method: &M,
-    optimizer: &ModuleOptimizer,
+    optimizer: &Optimizer,
 ) -> Result<(), SslError> {
     let io = |path: &Path, action| {
         let path = path.to_owned();
@@ -61,17 +65,16 @@ pub(super) fn save<M: Method>(
     if partial.exists() {
         std::fs::remove_dir_all(&partial).map_err(io(&partial, "remove"))?;
     }
-    // `valid` first: batch norm's running statistics reach a record only when they are synchronised.
-    let record = method.valid().into_record().into_bytes();
-    let record = record.map_err(|error| SslError::record(&partial, error))?;
-    atomic::write_bytes(&partial.join(METHOD), &record)?;
-    let record = optimizer.to_record().into_bytes();
-    let record = record.map_err(|error| SslError::record(&partial, error))?;
-    atomic::write_bytes(&partial.join(OPTIMIZER), &record)?;
+    let path = partial.join(METHOD);
+    atomic::write_bytes(&path, &to_safetensors(method, &path)?)?;
+    let OptimizerState { tensors, counts } = optimizer.state();
+    let path = partial.join(OPTIMIZER);
+    atomic::write_bytes(&path, &serialize(&tensors, &path)?)?;
     let state = State {
         identity: identity.to_owned(),
         config: config.clone(),
         epochs: epochs.to_vec(),
+        counts,
     };
     write_json(&partial.join(STATE), &state)?;
 
@@ -102,6 +105,7 @@ pub(super) fn load(
     Ok(Some(Checkpoint {
         folder,
         epochs: state.epochs,
+        counts: state.counts,
     }))
 }
 
@@ -109,19 +113,58 @@ impl Checkpoint {
     pub(super) fn apply<M: Method>(
         self,
         method: M,
-        optimizer: ModuleOptimizer,
-    ) -> Result<(M, ModuleOptimizer, Vec<Epoch>), SslError> {
-        let path = self.folder.join(METHOD);
-        let record = ModuleRecord::from_bytes(Bytes::from_bytes_vec(read_bytes(&path)?))
-            .map_err(|error| SslError::record(&path, error))?;
-        let method = method
-            .try_load_record(record)
-            .map_err(|error| SslError::record(&path, error))?;
+        optimizer: Optimizer,
+        device: &Device,
+    ) -> Result<(M, Optimizer, Vec<Epoch>), SslError> {
+        let method = from_safetensors(method, &self.folder.join(METHOD), STATE)?;
         let path = self.folder.join(OPTIMIZER);
-        let record = OptimizerRecord::from_bytes(Bytes::from_bytes_vec(read_bytes(&path)?))
-            .map_err(|error| SslError::record(&path, error))?;
-        Ok((method, optimizer.load_record(record), self.epochs))
+        let state = OptimizerState {
+            tensors: deserialize(&path)?,
+            counts: self.counts,
+        };
+        let optimizer = optimizer
+            .with_state(state, &device.clone().inner())
+            .ok_or_else(|| SslError::Model {
+                path,
+                reason: format!("does not fit {STATE} beside it"),
+            })?;
+        Ok((method, optimizer, self.epochs))
     }
+}
+
+fn serialize(tensors: &[(String, TensorData)], path: &Path) -> Result<Vec<u8>, SslError> {
+    let wrong = |error: safetensors::SafeTensorError| SslError::Model {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let views = tensors.iter().map(|(name, data)| {
+        let view = TensorView::new(Dtype::F32, data.shape().to_vec(), data.as_bytes());
+        Ok((name, view.map_err(wrong)?))
+    });
+    let views = views.collect::<Result<Vec<_>, SslError>>()?;
+    safetensors::serialize(views, None).map_err(wrong)
+}
+
+fn deserialize(path: &Path) -> Result<Vec<(String, TensorData)>, SslError> {
+    let wrong = |reason: String| SslError::Model {
+        path: path.to_owned(),
+        reason,
+    };
+    let bytes = read_bytes(path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| wrong(error.to_string()))?;
+    let tensors = file.iter().map(|(name, view)| {
+        if view.dtype() != Dtype::F32 {
+            return Err(wrong(format!(
+                "`{name}` is of type {:?}, not F32",
+                view.dtype()
+            )));
+        }
+        let values = view.data().chunks_exact(4);
+        let values = values.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+        let data = TensorData::new(values.collect::<Vec<f32>>(), view.shape().to_vec());
+        Ok((name.to_owned(), data))
+    });
+    tensors.collect()
 }
 
 /// Complete checkpoints, oldest first.

@@ -1,0 +1,228 @@
+//! What a training step sees of a plate: which images are views of one thing, which stand in a batch
+//! together, and what is known of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ndarray::Array3;
+use rand::seq::IndexedRandom;
+use serde::{Deserialize, Serialize};
+use spheroid_augment::{Image, Policy, PolicyConfig};
+use spheroid_core::{Day, DrawKey, Group, PlateMap, StackKey, Treatment};
+use spheroid_ssl::train::Views;
+
+use crate::{PipelineError, crops::Crops};
+
+/// Settings of what a step sees, beside the policy.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ViewsConfig {
+    /// Where further views of an image come from.
+    pub positives: Positives,
+    /// Which images stand in a batch together.
+    pub batches: Batches,
+    /// What methods that learn from labels are told.
+    pub labels: Labels,
+    /// Last day on which images show no effect: up to it every well is an untreated one.
+    pub drug_day: Day,
+}
+
+impl Default for ViewsConfig {
+    fn default() -> Self {
+        Self {
+            positives: Positives::Image,
+            batches: Batches::Mixed,
+            labels: Labels::Group,
+            drug_day: Day::new(7.0).expect("7 is finite"),
+        }
+    }
+}
+
+/// Where the views of an image after the first come from. None uses what was done to a well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Positives {
+    /// From the image itself, by the policy from the same or another focal plane.
+    Image,
+    /// From the same well on another day.
+    OtherDay,
+    /// From another well on the same day, as long as no drug was given; then from the image itself.
+    OtherWell,
+}
+
+/// Which images stand in a batch together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Batches {
+    /// Any.
+    Mixed,
+    /// Those of one day, so that a well is told from other wells and not from other days.
+    OneDay,
+}
+
+/// Classes of images for methods that learn from labels; up to the drug day all are untreated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Labels {
+    /// Untreated, single dose, drug screened.
+    Group,
+    /// Every treatment a class; untreated wells are one.
+    Treatment,
+}
+
+/// Views of every crop.
+pub(crate) struct PlateViews<'a> {
+    crops: &'a Crops,
+    policy: Policy,
+    config: ViewsConfig,
+    /// For every crop those that its further views may come from, never itself.
+    partners: Vec<Vec<usize>>,
+    classes: Vec<usize>,
+    descriptions: Vec<Vec<f32>>,
+    days: Vec<usize>,
+}
+
+impl<'a> PlateViews<'a> {
+    pub(crate) fn new(
+        crops: &'a Crops,
+        map: &PlateMap,
+        policy: &PolicyConfig,
+        config: ViewsConfig,
+    ) -> Result<Self, PipelineError> {
+        let keys: Vec<&StackKey> = crops.keys().collect();
+        // The drug has not been given yet, or none is.
+        let treatment = |key: &StackKey| {
+            let treatment = map.treatment_of(&key.plate_well())?;
+            let acts = key.day > config.drug_day && treatment.group != Group::Untreated;
+            acts.then_some(treatment)
+        };
+        let names: Vec<String> = keys
+            .iter()
+            .map(|key| label(treatment(key), config.labels))
+            .collect();
+        Ok(Self {
+            crops,
+            policy: policy.clone().build()?,
+            config,
+            partners: partners(&keys, config),
+            classes: ranks(&names),
+            descriptions: descriptions(map, keys.iter().map(|key| treatment(key))),
+            days: ranks(&keys.iter().map(|key| key.day).collect::<Vec<_>>()),
+        })
+    }
+
+    fn of_crop(
+        &self,
+        crop: usize,
+        [seed, epoch, item]: [u64; 3],
+    ) -> Result<Vec<Array3<f32>>, PipelineError> {
+        let crop = self.crops.load(crop)?;
+        let views = self.policy.views(&Image::new(&crop)?, seed, epoch, item)?;
+        let views = views.anchor.into_iter().chain(views.views);
+        Ok(views.map(Image::into_samples).collect())
+    }
+}
+
+impl Views for PlateViews<'_> {
+    type Error = PipelineError;
+
+    fn len(&self) -> usize {
+        self.crops.len()
+    }
+
+    /// An anchor, when the policy has one, is the first view.
+    fn views(&self, seed: u64, epoch: u64, item: usize) -> Result<Vec<Array3<f32>>, PipelineError> {
+        let draw = [seed, epoch, item as u64];
+        let mut views = self.of_crop(item, draw)?;
+        let mut rng = DrawKey {
+            seed,
+            epoch,
+            item: item as u64,
+            view: u64::MAX,
+        }
+        .rng();
+        if let Some(partner) = self.partners[item].choose(&mut rng) {
+            views.truncate(1);
+            views.extend(self.of_crop(*partner, draw)?.into_iter().skip(1));
+        }
+        Ok(views)
+    }
+
+    fn label(&self, item: usize) -> Option<usize> {
+        Some(self.classes[item])
+    }
+
+    fn description(&self, item: usize) -> Option<Vec<f32>> {
+        Some(self.descriptions[item].clone())
+    }
+
+    fn stratum(&self, item: usize) -> usize {
+        match self.config.batches {
+            Batches::Mixed => 0,
+            Batches::OneDay => self.days[item],
+        }
+    }
+}
+
+/// Name of the class of an image on which `treatment` acts.
+pub(crate) fn label(treatment: Option<&Treatment>, labels: Labels) -> String {
+    match (treatment, labels) {
+        (None, _) => Group::Untreated.name().to_owned(),
+        (Some(treatment), Labels::Group) => treatment.group.name().to_owned(),
+        (Some(treatment), Labels::Treatment) => treatment.name.clone(),
+    }
+}
+
+/// The place of every value among the different ones.
+fn ranks<T: Ord>(values: &[T]) -> Vec<usize> {
+    let different: BTreeSet<&T> = values.iter().collect();
+    let places: BTreeMap<&T, usize> = different.into_iter().zip(0..).collect();
+    values.iter().map(|value| places[value]).collect()
+}
+
+fn partners(keys: &[&StackKey], config: ViewsConfig) -> Vec<Vec<usize>> {
+    let is_partner = |key: &StackKey, other: &StackKey| match config.positives {
+        Positives::Image => false,
+        Positives::OtherDay => key.plate_well() == other.plate_well() && key.day != other.day,
+        Positives::OtherWell => {
+            key.day <= config.drug_day
+                && key.day == other.day
+                && key.plate == other.plate
+                && key.well != other.well
+        }
+    };
+    let of_key = |key: &&StackKey| {
+        let others = keys.iter().enumerate();
+        let others = others.filter(|(_, other)| is_partner(key, other));
+        others.map(|(index, _)| index).collect()
+    };
+    keys.iter().map(of_key).collect()
+}
+
+/// Two numbers a drug and unit of the plate map: whether it was given, and the decimal logarithm of its
+/// concentration relative to the highest on the plate.
+fn descriptions<'a>(
+    map: &PlateMap,
+    treatments: impl Iterator<Item = Option<&'a Treatment>>,
+) -> Vec<Vec<f32>> {
+    let mut highest: BTreeMap<(&str, &str), f64> = BTreeMap::new();
+    for dose in map.treatments().values().flat_map(|t| &t.doses) {
+        let most = highest.entry((&dose.drug, &dose.unit)).or_insert(0.0);
+        *most = most.max(dose.concentration);
+    }
+    let describe = |treatment: Option<&Treatment>| {
+        let doses = treatment.map_or(&[][..], |treatment| &treatment.doses);
+        let of_drug = |((drug, unit), most): (&(&str, &str), &f64)| {
+            let same = doses
+                .iter()
+                .filter(|dose| dose.drug == *drug && dose.unit == *unit);
+            let given: f64 = same.map(|dose| dose.concentration).sum();
+            if given > 0.0 {
+                [1.0, (given / most).log10() as f32]
+            } else {
+                [0.0, 0.0]
+            }
+        };
+        highest.iter().flat_map(of_drug).collect()
+    };
+    treatments.map(describe).collect()
+}
