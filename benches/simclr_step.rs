@@ -32,7 +32,7 @@ use spheroid::{
     ssl::{
         Device, FrozenEncoder,
         encoder::{Encoder, EncoderConfig},
-        methods::{Method, MethodConfig},
+        methods::{Batch, Method, MethodConfig, Targets},
     },
 };
 
@@ -84,11 +84,22 @@ fn simclr_step(criterion: &mut Criterion) {
             let second = views(&crops, planes, 1, &device);
             let config = MethodConfig::by_name("simclr").unwrap();
             let encoder = encoder(name, planes, &device);
-            let mut method = config.build(encoder, SEED).unwrap().train();
+            let method = config.build(encoder, &Targets::default(), SEED).unwrap();
+            let mut method = method.train();
             let mut optimizer = AdamWConfig::new().with_weight_decay(WEIGHT_DECAY).init();
+            let batch = Batch {
+                views: vec![first.clone(), second],
+                labels: None,
+                descriptions: None,
+                key: DrawKey {
+                    seed: SEED,
+                    epoch: 0,
+                    item: 0,
+                    view: 0,
+                },
+            };
             let mut step = || {
-                let views = vec![first.clone(), second.clone()];
-                let loss = method.loss(views).unwrap();
+                let loss = method.step(batch.clone()).unwrap().loss;
                 let gradients = GradientsParams::from_grads(loss.backward(), &method);
                 method = optimizer.step(LEARNING_RATE, method.clone(), gradients);
                 device.sync().unwrap();

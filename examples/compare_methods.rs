@@ -21,7 +21,7 @@ use std::{
 
 use clap::Parser;
 use spheroid::{
-    Plate,
+    PipelineError, Plate,
     core::{Embeddings, PlateFormat},
     crops::Crops,
     embed::embed,
@@ -162,35 +162,19 @@ impl SimulatedPlate {
         })
     }
 
-    fn train(&self, config: PretrainConfig, device: &Device) -> Result<Model, Box<dyn Error>> {
+    fn train(&self, config: PretrainConfig, device: &Device) -> Result<Model, PipelineError> {
         let map = self.plate.map();
-        Ok(Model::train(
-            &self.crops,
-            map,
-            config,
-            device,
-            &self.model,
-            false,
-            &(),
-        )?)
+        Model::train(&self.crops, map, config, device, &self.model, false, &())
     }
 
-    /// Epochs that fit into the time, by that of the second of two epochs.
+    /// Epochs that fit into so many seconds.
     fn epochs_in(
         &self,
         seconds: f64,
         config: &PretrainConfig,
         device: &Device,
-    ) -> Result<usize, Box<dyn Error>> {
-        let time = |epochs| -> Result<f64, Box<dyn Error>> {
-            let mut config = config.clone();
-            config.train.epochs = epochs;
-            let start = Instant::now();
-            self.train(config, device)?;
-            Ok(start.elapsed().as_secs_f64())
-        };
-        let (one, two) = (time(1)?, time(2)?);
-        Ok((seconds / (two - one).max(0.01)).round().max(1.0) as usize)
+    ) -> Result<usize, PipelineError> {
+        support::epochs_in(seconds, config, |config| self.train(config, device))
     }
 
     /// Kendall's tau of features joined with morphology and of features alone.

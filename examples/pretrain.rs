@@ -1,21 +1,50 @@
 //! Trains an encoder on a plate, without labels, and writes it into a model folder.
 //!
 //! `cargo run --release --example pretrain -- --data DIR --out model`
+//! `cargo run --release --example pretrain -- --images DIR --minutes 10 --encoder resnet10-small-w32 \
+//!   --policy small_grey --out model`
 //!
 //! The last line says where the model is; the example `embed` uses it.
 
 mod support;
 
-use std::{error::Error, path::PathBuf, process::ExitCode};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
-use spheroid::{crops::Crops, pretrain::Model};
+use spheroid::{
+    PipelineError, Plate,
+    core::PlateFormat,
+    crops::Crops,
+    labelled::LabelledImages,
+    pretrain::{Model, PretrainConfig},
+    ssl::Device,
+};
 
-/// Trains an encoder on the images of a plate.
+/// Trains an encoder on the images of a plate, or on any other images.
 #[derive(Parser)]
 struct Arguments {
-    #[command(flatten)]
-    plate: support::PlateArguments,
+    /// Folder of a plate: images.csv and plate_map.csv (or plate_map.toml).
+    #[arg(long, required_unless_present = "images")]
+    data: Option<PathBuf>,
+    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
+    #[arg(long, requires = "data")]
+    pattern: Option<String>,
+    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
+    #[arg(long, default_value_t = 96)]
+    wells: usize,
+    /// Folder of IDX files or of a folder of TIFF and PNG images a class, instead of a plate.
+    #[arg(long, conflicts_with = "data")]
+    images: Option<PathBuf>,
+    /// Images a class that are taken of --images.
+    #[arg(long, default_value_t = 1000)]
+    per_class: usize,
+    /// Training time on this machine, which sets the number of epochs by the time of one.
+    #[arg(long, conflicts_with = "epochs")]
+    minutes: Option<f64>,
     /// Folder for the model; crops of the images are kept in it.
     #[arg(long)]
     out: PathBuf,
@@ -29,16 +58,12 @@ fn main() -> ExitCode {
 
 fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let Arguments { training, out, .. } = arguments;
-    let bars = support::Bars::default();
     let device = support::device(&training.device)?;
-    let config = training.config()?;
-    let plate = arguments.plate.open()?;
-    let crops = Crops::prepare(&plate, &out.join("crops"), &config.prepare, &bars)?;
-    for warning in plate.warnings().iter().chain(&crops.warnings()) {
-        eprintln!("warning: {warning}");
-    }
-    let map = plate.map();
-    let model = Model::train(&crops, map, config, &device, out, training.resume, &bars)?;
+    let model = match (&arguments.images, &arguments.data) {
+        (Some(images), _) => on_images(arguments, images, &device)?,
+        (None, Some(data)) => on_plate(arguments, data, &device)?,
+        (None, None) => return Err("give --data or --images".into()),
+    };
     model.save(out)?;
     if let Some(collapse) = model.collapse() {
         eprintln!("warning: {collapse}");
@@ -54,4 +79,66 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     println!("model in {}", out.display());
     Ok(())
+}
+
+fn on_plate(arguments: &Arguments, data: &Path, device: &Device) -> Result<Model, Box<dyn Error>> {
+    let bars = support::Bars::default();
+    let Arguments { training, out, .. } = arguments;
+    let config = training.config()?;
+    let format = PlateFormat::try_from(arguments.wells)?;
+    let plate = Plate::open(data, arguments.pattern.as_deref(), format)?;
+    let crops = Crops::prepare(&plate, &out.join("crops"), &config.prepare, &bars)?;
+    for warning in plate.warnings().iter().chain(&crops.warnings()) {
+        eprintln!("warning: {warning}");
+    }
+    let map = plate.map();
+    let config = in_time(arguments, config, |config| {
+        Model::train(&crops, map, config, device, &out.join("timing"), false, &())
+    })?;
+    Ok(Model::train(
+        &crops,
+        map,
+        config,
+        device,
+        out,
+        training.resume,
+        &bars,
+    )?)
+}
+
+fn on_images(
+    arguments: &Arguments,
+    folder: &Path,
+    device: &Device,
+) -> Result<Model, Box<dyn Error>> {
+    let bars = support::Bars::default();
+    let Arguments { training, out, .. } = arguments;
+    let (images, _) = LabelledImages::open(folder)?;
+    let images = images.first_of_class(arguments.per_class);
+    println!("{} images", images.len());
+    let config = in_time(arguments, training.config()?, |config| {
+        Model::train_on_images(&images, config, device, &out.join("timing"), false, &())
+    })?;
+    Ok(Model::train_on_images(
+        &images,
+        config,
+        device,
+        out,
+        training.resume,
+        &bars,
+    )?)
+}
+
+/// Sets the number of epochs to what fits into `--minutes`, when they are given.
+fn in_time(
+    arguments: &Arguments,
+    mut config: PretrainConfig,
+    train: impl Fn(PretrainConfig) -> Result<Model, PipelineError>,
+) -> Result<PretrainConfig, Box<dyn Error>> {
+    if let Some(minutes) = arguments.minutes {
+        config.train.epochs = support::epochs_in(60.0 * minutes, &config, train)?;
+        std::fs::remove_dir_all(arguments.out.join("timing"))?;
+        println!("{} epochs in {minutes} minutes", config.train.epochs);
+    }
+    Ok(config)
 }

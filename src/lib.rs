@@ -7,6 +7,7 @@ pub mod crops;
 pub mod embed;
 mod error;
 pub mod job;
+pub mod labelled;
 mod monitor;
 mod plate;
 pub mod prepare;

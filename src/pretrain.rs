@@ -18,6 +18,7 @@ use spheroid_ssl::{
 use crate::{
     Learning, Monitor, PipelineError,
     crops::{Crops, hex_digest, io, write_json},
+    labelled::{ImageViews, LabelledImages},
     prepare::PrepareConfig,
     views::{PlateViews, ViewsConfig},
 };
@@ -112,8 +113,53 @@ impl Model {
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
         config.train.batch = config.train.batch.min(crops.len().max(2));
-        let encoder = config.encoder.build(config.train.seed, device)?;
         let views = PlateViews::new(crops, map, &config.policy, config.views)?;
+        Self::train_on(
+            &views,
+            crops.identity(),
+            config,
+            device,
+            folder,
+            resume,
+            monitor,
+        )
+    }
+
+    /// As [`train`](Self::train) on images of any kind; how images are cut out and joined has no meaning
+    /// for them.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn train_on_images(
+        images: &LabelledImages,
+        config: PretrainConfig,
+        device: &Device,
+        folder: &Path,
+        resume: bool,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        let views = ImageViews::new(images, &config.policy)?;
+        Self::train_on(
+            &views,
+            &images.identity(),
+            config,
+            device,
+            folder,
+            resume,
+            monitor,
+        )
+    }
+
+    fn train_on<V: Views>(
+        views: &V,
+        images: &str,
+        config: PretrainConfig,
+        device: &Device,
+        folder: &Path,
+        resume: bool,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        let encoder = config.encoder.build(config.train.seed, device)?;
         let targets = views.targets();
         let method = config.method.build(encoder, &targets, config.train.seed)?;
         let mut written = Ok(());
@@ -134,12 +180,11 @@ impl Model {
                 }
             }
         };
-        let identity = serde_json::to_vec(&(&config, crops.identity())).map_err(|source| {
-            PipelineError::Json {
+        let identity =
+            serde_json::to_vec(&(&config, images)).map_err(|source| PipelineError::Json {
                 path: folder.to_owned(),
                 source,
-            }
-        })?;
+            })?;
         let checkpoints = Checkpoints {
             folder: &folder.join(CHECKPOINTS),
             identity: &hex_digest(&identity),
@@ -147,7 +192,7 @@ impl Model {
         };
         let trained = train(
             method,
-            &views,
+            views,
             &config.train,
             device,
             Some(checkpoints),

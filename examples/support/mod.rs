@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Mutex,
+    time::Instant,
 };
 
 use clap::Args;
@@ -15,7 +16,7 @@ use spheroid::{
     Learning, Monitor, PipelineError, Plate,
     augment::PolicyConfig,
     core::{PlateFormat, StackSource, atomic},
-    pretrain::{ENCODER, EPOCHS, METHOD, POLICY, PretrainConfig},
+    pretrain::{ENCODER, EPOCHS, METHOD, Model, POLICY, PretrainConfig},
     sim::PlateSimConfig,
     ssl,
     views::{Batches, Labels, Positives, ViewsConfig},
@@ -102,6 +103,22 @@ impl EncoderArguments {
 /// A value by the name that it has in JSON.
 pub fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, serde_json::Error> {
     serde_json::from_value(name.into())
+}
+
+/// Epochs that fit into so many seconds on this machine, by what a second epoch adds to the first.
+pub fn epochs_in(
+    seconds: f64,
+    config: &PretrainConfig,
+    train: impl Fn(PretrainConfig) -> Result<Model, PipelineError>,
+) -> Result<usize, PipelineError> {
+    let time = |epochs| {
+        let mut config = config.clone();
+        config.train.epochs = epochs;
+        let start = Instant::now();
+        train(config).map(|_| start.elapsed().as_secs_f64())
+    };
+    let (one, two) = (time(1)?, time(2)?);
+    Ok((seconds / (two - one).max(1e-3)).round().max(1.0) as usize)
 }
 
 /// Runs `main`; an error is printed with its causes and gives exit code 2.

@@ -198,7 +198,8 @@ impl PolicyConfig {
         "simclr",
         "byol",
         "dino",
-        "supervised"
+        "supervised",
+        "small_grey"
     );
 
     /// A named policy.
@@ -214,6 +215,7 @@ impl PolicyConfig {
     /// | `byol` | BYOL, arXiv:2006.07733, on grey: 2 views made differently |
     /// | `dino` | DINO, arXiv:2104.14294, on grey: 2 global and 6 local crops |
     /// | `supervised` | 1 view, cropped to 80 to 100 % |
+    /// | `small_grey` | 2 of 28 px for small images on a dark ground, such as MNIST and its kin |
     ///
     /// On grey means that a view shows one plane, drawn at random, and that saturation, hue and grayscale are
     /// left out, which grey images do not have. Sizes are for small encoders: 96 px, and 48 for local
@@ -600,6 +602,7 @@ mod tests {
             ("byol", 2, vec![(1, 96, 96)]),
             ("dino", 8, vec![(1, 96, 96), (1, 96, 96), (1, 48, 48)]),
             ("supervised", 1, vec![(1, 96, 96)]),
+            ("small_grey", 2, vec![(1, 28, 28)]),
         ] {
             let config = PolicyConfig::preset(name).unwrap();
             let again: PolicyConfig =
@@ -616,7 +619,7 @@ mod tests {
             }
             assert!(views == 1 || found.views[0] != found.views[1], "{name}");
         }
-        assert_eq!(PolicyConfig::PRESETS.len(), 9);
+        assert_eq!(PolicyConfig::PRESETS.len(), 10);
         let error = PolicyConfig::by_name_or_path("simclrr").unwrap_err();
         assert!(error.to_string().contains("anchor_and_planes"), "{error}");
     }

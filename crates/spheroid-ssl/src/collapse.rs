@@ -160,8 +160,9 @@ fn uniformity(unit: &Array2<f64>) -> f64 {
     let images = unit.nrows();
     let cosines = unit.dot(&unit.t());
     let pairs = (0..images).flat_map(|i| (0..i).map(move |j| (i, j)));
-    // |a − b|² = 2 − 2ab on the unit sphere.
-    let sum: f64 = pairs.map(|at| (-4.0 * (1.0 - cosines[at])).exp()).sum();
+    // A row of zeros is not on the unit sphere.
+    let square = |(i, j)| cosines[[i, i]] + cosines[[j, j]] - 2.0 * cosines[[i, j]];
+    let sum: f64 = pairs.map(|at| (-2.0 * square(at)).exp()).sum();
     (sum / (images * (images - 1) / 2) as f64).ln()
 }
 
@@ -183,6 +184,50 @@ mod tests {
     use spheroid_testkit::{Tolerance, assert_close, json_fixture};
 
     use super::*;
+
+    #[derive(Deserialize)]
+    struct Case {
+        rows: usize,
+        features: usize,
+        a: Vec<f32>,
+        b: Vec<f32>,
+        std: f64,
+        rank_me: f64,
+        alignment: f64,
+        uniformity: f64,
+        top1: f64,
+    }
+
+    #[test]
+    fn signs_agree_with_pytorch() {
+        let cases: Vec<Case> = json_fixture(env!("CARGO_MANIFEST_DIR"), "collapse.json");
+        assert!(cases.len() >= 6);
+        for case in cases {
+            let rows = |values: &[f32]| {
+                Array2::from_shape_vec((case.rows, case.features), values.to_vec()).unwrap()
+            };
+            let (a, b) = (rows(&case.a), rows(&case.b));
+            let health = Health::measure(a.view(), Some(b.view())).unwrap();
+            let found = [
+                health.spread / (case.features as f64).sqrt(),
+                health.alignment.unwrap(),
+                health.uniformity,
+                health.agreement.unwrap(),
+            ];
+            let expected = [case.std, case.alignment, case.uniformity, case.top1];
+            let tolerance = Tolerance {
+                relative: 1e-9,
+                absolute: 1e-9,
+            };
+            assert_close(&found, &expected, tolerance);
+            // Singular values are roots of eigenvalues here: zeros come out as large as 1e-8.
+            let tolerance = Tolerance {
+                relative: 1e-5,
+                absolute: 0.0,
+            };
+            assert_close(&[health.effective_rank], &[case.rank_me], tolerance);
+        }
+    }
 
     #[test]
     fn one_row_or_other_shapes_are_refused() {

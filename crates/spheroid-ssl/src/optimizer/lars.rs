@@ -6,7 +6,7 @@ use burn::{
 /// SGD on gradients scaled to the length of the weights.
 ///
 /// With weights `w`, gradient `g`, trust η and weight decay λ the gradient becomes
-/// `η |w| / (|g| + λ |w|) · (g + λ w)`. Where `w` or `g` is all zeros only the decay is added, as in lightly.
+/// `η |w| / (|g| + λ |w|) · (g + λ w)`. Where `w` or `g` is all zeros it stays as it is, as in lightly.
 ///
 /// # Source
 /// You, Gitman, Ginsburg 2017, "Large Batch Training of Convolutional Networks", arXiv 1708.03888,
@@ -32,13 +32,13 @@ impl Optimizer for Lars {
             f64::from(values.clone().square().sum().sqrt().into_scalar::<f32>())
         };
         let (weights, slope) = (length(&tensor), length(&gradient));
-        let decayed = gradient + tensor.clone() * self.weight_decay;
-        let scale = if weights > 0.0 && slope > 0.0 {
-            self.trust * weights / (slope + self.weight_decay * weights)
+        let gradient = if weights > 0.0 && slope > 0.0 {
+            let scale = self.trust * weights / (slope + self.weight_decay * weights);
+            (gradient + tensor.clone() * self.weight_decay) * scale
         } else {
-            1.0
+            gradient
         };
-        self.sgd.step(learning_rate, tensor, decayed * scale, state)
+        self.sgd.step(learning_rate, tensor, gradient, state)
     }
 
     fn to_device<const D: usize>(state: SgdState<D>, device: &Device) -> SgdState<D> {

@@ -287,6 +287,69 @@ mod tests {
         param.val().into_data().try_to_vec().unwrap()
     }
 
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        shape: Vec<usize>,
+        settings: BTreeMap<String, f64>,
+        start: Vec<f32>,
+        gradients: Vec<Vec<f32>>,
+        after: Vec<Vec<f64>>,
+    }
+
+    #[test]
+    fn steps_agree_with_pytorch_and_lightly() {
+        let all: BTreeMap<String, Vec<Case>> =
+            json_fixture(env!("CARGO_MANIFEST_DIR"), "optimizers.json");
+        for (kind, cases) in &all {
+            assert!(cases.len() >= 2, "{kind}");
+            for case in cases {
+                let setting = |name: &str| case.settings[name];
+                let config = match kind.as_str() {
+                    "adamw" => OptimizerConfig::AdamW,
+                    "sgd" => OptimizerConfig::Sgd {
+                        momentum: setting("momentum"),
+                    },
+                    _ => OptimizerConfig::Lars {
+                        momentum: setting("momentum"),
+                        trust: setting("trust_coefficient"),
+                    },
+                };
+                let mut optimizer = config.build(setting("weight_decay"), None).unwrap();
+                // A vector is the bias of a layer whose weight stands still, a matrix its weight.
+                let vector = case.shape.len() == 1;
+                let mut layer = if vector {
+                    layer(&[0.0], [1, 1], &case.start)
+                } else {
+                    layer(&case.start, [case.shape[0], case.shape[1]], &[0.0])
+                };
+                for (gradient, after) in case.gradients.iter().zip(&case.after) {
+                    let gradients = if vector {
+                        gradients(&layer, &[0.0], gradient)
+                    } else {
+                        gradients(&layer, gradient, &[0.0])
+                    };
+                    layer = optimizer.step(setting("lr"), layer, gradients);
+                    let found = if vector {
+                        values(&layer.bias)
+                    } else {
+                        values(&layer.weight)
+                    };
+                    let most = after
+                        .iter()
+                        .fold(0.0f64, |most, value| most.max(value.abs()));
+                    let tolerance = Tolerance {
+                        relative: 0.0,
+                        absolute: 1e-5 * most,
+                    };
+                    println!("{kind}: {}", case.name);
+                    assert_close(&found, after, tolerance);
+                }
+            }
+        }
+        assert_eq!(all.len(), 4);
+    }
+
     #[test]
     fn gradients_that_are_too_long_together_are_shortened() {
         let start = layer(&[0.0, 0.0], [1, 2], &[0.0]);
@@ -308,9 +371,10 @@ mod tests {
         for config in OptimizerConfig::NAMES {
             let config = OptimizerConfig::by_name(config).unwrap();
             let mut optimizer = config.build(0.5, None).unwrap();
-            let gradients = gradients(&start, &[0.0, 0.0], &[0.0]);
+            // LARS takes no step without a gradient.
+            let gradients = gradients(&start, &[1e-9, 0.0], &[0.0]);
             let moved = optimizer.step(0.1, start.clone(), gradients);
-            assert!(values(&moved.weight)[0] < 1.0, "{config:?}");
+            assert!(values(&moved.weight)[1] < 1.0, "{config:?}");
             assert_eq!(values(&moved.bias), [1.0], "{config:?}");
         }
     }
