@@ -392,3 +392,117 @@ fn read_png(path: &Path) -> Result<Array3<f32>, PipelineError> {
     let shape = (1, info.height as usize, info.width as usize);
     Array3::from_shape_vec(shape, tones).map_err(|error| wrong(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, io::Write};
+
+    use super::*;
+
+    fn idx(sizes: &[u32], bytes: &[u8]) -> Vec<u8> {
+        let mut file = vec![0, 0, 8, sizes.len() as u8];
+        file.extend(sizes.iter().flat_map(|size| size.to_be_bytes()));
+        file.extend(bytes);
+        file
+    }
+
+    fn write_idx(folder: &Path, images: &[u8], labels: &[u8]) {
+        fs::write(folder.join("train-images-idx3-ubyte"), images).unwrap();
+        let file = fs::File::create(folder.join("train-labels-idx1-ubyte.gz")).unwrap();
+        let mut packed = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        packed.write_all(labels).unwrap();
+        packed.finish().unwrap();
+    }
+
+    #[test]
+    fn idx_files_are_read_plain_and_packed() {
+        let folder = tempfile::tempdir().unwrap();
+        let pixels = [0, 51, 102, 153, 204, 255];
+        write_idx(
+            folder.path(),
+            &idx(&[3, 1, 2], &pixels),
+            &idx(&[3], &[1, 0, 1]),
+        );
+        let (images, test) = LabelledImages::open(folder.path()).unwrap();
+        assert!(test.is_none());
+        assert_eq!(images.labels(), [1, 0, 1]);
+        assert_eq!(images.classes(), ["0", "1"]);
+        let expected = ndarray::arr2(&[[0.0, 0.2], [0.4, 0.6], [0.8, 1.0]]);
+        assert_eq!(images.pixels(), expected);
+        assert_eq!(images.first_of_class(1).labels(), [1, 0]);
+    }
+
+    #[test]
+    fn idx_files_that_lie_are_refused() {
+        let good = idx(&[1], &[0]);
+        for (images, labels, says) in [
+            (idx(&[2, 1, 1], &[0]), good.clone(), "fewer values"),
+            (idx(&[1, 1, 1], &[0, 0]), good.clone(), "more values"),
+            (
+                idx(&[1, 1, 1], &[0]),
+                idx(&[2], &[0, 0]),
+                "2 labels for 1 images",
+            ),
+            (idx(&[u32::MAX; 3], &[0]), good.clone(), "too many to read"),
+            (idx(&[1, 1], &[0]), good.clone(), "not an IDX file"),
+            (idx(&[0, 1, 1], &[]), idx(&[0], &[]), "no pixel"),
+            (vec![0, 0], good, "cannot read"),
+        ] {
+            let folder = tempfile::tempdir().unwrap();
+            // An axis too few leaves the header short; fill it up so that the magic number is seen.
+            let mut images = images;
+            if images.len() > 4 && images[3] == 2 {
+                images.extend([0; 8]);
+            }
+            write_idx(folder.path(), &images, &labels);
+            let error = LabelledImages::open(folder.path()).unwrap_err().to_string();
+            assert!(error.contains(says), "{says}: {error}");
+        }
+    }
+
+    #[test]
+    fn class_folders_of_png_are_read_at_full_depth() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = |class: &str, name: &str, depth, bytes: &[u8]| {
+            let class = folder.path().join("train").join(class);
+            fs::create_dir_all(&class).unwrap();
+            let file = fs::File::create(class.join(name)).unwrap();
+            let mut encoder = png::Encoder::new(file, 2, 1);
+            encoder.set_color(png::ColorType::Grayscale);
+            encoder.set_depth(depth);
+            let mut writer = encoder.write_header().unwrap();
+            writer.write_image_data(bytes).unwrap();
+        };
+        image(
+            "a",
+            "1.png",
+            png::BitDepth::Sixteen,
+            &[0x80, 0x01, 0xff, 0xff],
+        );
+        image("b", "2.PNG", png::BitDepth::Eight, &[0, 255]);
+        fs::write(folder.path().join("train/b/notes.txt"), "no image").unwrap();
+        let (images, test) = LabelledImages::open(folder.path()).unwrap();
+        assert!(test.is_none());
+        assert_eq!(images.classes(), ["a", "b"]);
+        assert_eq!(images.labels(), [0, 1]);
+        let first = images.images()[0][[0, 0, 0]];
+        assert_eq!(first, 0x8001 as f32 / 65_535.0);
+
+        image("b", "3.png", png::BitDepth::Eight, &[0, 255]);
+        fs::create_dir_all(folder.path().join("test/b")).unwrap();
+        fs::copy(
+            folder.path().join("train/b/3.png"),
+            folder.path().join("test/b/3.png"),
+        )
+        .unwrap();
+        let error = LabelledImages::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("holds the classes"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_without_images_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = LabelledImages::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("neither IDX files"), "{error}");
+    }
+}

@@ -226,3 +226,86 @@ fn descriptions<'a>(
     };
     treatments.map(describe).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use spheroid_core::{PlateFormat, PlateWell};
+
+    use super::*;
+
+    fn key(well: &str, day: f64) -> StackKey {
+        StackKey {
+            plate: "P1".to_owned(),
+            well: well.parse().unwrap(),
+            day: Day::new(day).unwrap(),
+        }
+    }
+
+    /// B02 untreated, B03 one drug, B04 two drugs.
+    fn map() -> PlateMap {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("plate_map.csv");
+        let table = "plate,well,group,treatment,drug,concentration,unit\n\
+                     P1,B02,untreated,untreated,,,\n\
+                     P1,B03,single_dose,cisplatin,cisplatin,10,uM\n\
+                     P1,B04,drug_screened,both,cisplatin,1,uM\n\
+                     P1,B04,drug_screened,both,taxol,2,nM\n";
+        std::fs::write(&path, table).unwrap();
+        PlateMap::read_csv(&path, PlateFormat::W96).unwrap()
+    }
+
+    #[test]
+    fn partners_are_what_the_setting_says_and_tell_no_treatment() {
+        let keys = [
+            key("B02", 7.0),
+            key("B02", 10.0),
+            key("B03", 7.0),
+            key("B03", 10.0),
+        ];
+        let keys: Vec<&StackKey> = keys.iter().collect();
+        let found = |positives| {
+            let config = ViewsConfig {
+                positives,
+                ..ViewsConfig::default()
+            };
+            partners(&keys, config)
+        };
+        assert!(found(Positives::Image).iter().all(Vec::is_empty));
+        assert_eq!(
+            found(Positives::OtherDay),
+            [vec![1], vec![0], vec![3], vec![2]]
+        );
+        // After the drug day no well stands for another.
+        assert_eq!(
+            found(Positives::OtherWell),
+            [vec![2], vec![], vec![0], vec![]]
+        );
+    }
+
+    #[test]
+    fn an_untreated_well_and_one_before_the_drug_are_described_alike() {
+        let map = map();
+        let treatment = |well: &str| {
+            let well = PlateWell {
+                plate: "P1".to_owned(),
+                well: well.parse().unwrap(),
+            };
+            map.treatment_of(&well)
+        };
+        let rows = descriptions(&map, [None, treatment("B03"), treatment("B04")].into_iter());
+        assert_eq!(rows[0], [0.0; 4]);
+        assert_eq!(rows[1], [1.0, 0.0, 0.0, 0.0]);
+        assert_eq!(rows[2], [1.0, -1.0, 1.0, 0.0]);
+        assert_eq!(label(None, Labels::Treatment), "untreated");
+        assert_eq!(label(treatment("B04"), Labels::Group), "drug_screened");
+        assert_eq!(label(treatment("B04"), Labels::Treatment), "both");
+    }
+
+    #[test]
+    fn ranks_count_different_values() {
+        assert_eq!(
+            ranks(&[7.0, 10.0, 7.0].map(|day| Day::new(day).unwrap())),
+            [0, 1, 0]
+        );
+    }
+}

@@ -50,6 +50,35 @@ fn a_killed_run_goes_on_and_ends_like_an_uninterrupted_one() {
     }
 }
 
+#[test]
+fn a_run_that_is_killed_at_any_moment_ends_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (whole, killed) = (folder.path().join("whole"), folder.path().join("killed"));
+    // A target that follows, a centre and two kinds of batch norm have to come back too.
+    let method = ["--method", "dino", "--positives", "other_day"];
+    run(rank_plate_for(EPOCHS, plate(), &whole).args(method)).assert_success();
+    let start = Instant::now();
+    for moment in 0.. {
+        let mut command = rank_plate_for(EPOCHS, plate(), &killed);
+        command.args(method).arg("--resume");
+        let command = command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // Moments that fall into preparing, a step, a checkpoint, and at last behind the end.
+        std::thread::sleep(Duration::from_millis(40 + 97 * moment));
+        if let Some(status) = child.try_wait().unwrap() {
+            assert!(status.success());
+            break;
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(start.elapsed() < Duration::from_secs(120), "never finished");
+    }
+    for name in ["ranking.csv", "embeddings.csv", "model/training.csv"] {
+        assert_same_file(&killed.join(name), &whole.join(name));
+    }
+    assert!(weights(&killed.join("model")) == weights(&whole.join("model")));
+}
+
 fn losses(out: &Path) -> Vec<f64> {
     let (_, rows) = table(&out.join("model/training.csv"));
     rows.iter().map(|row| row[1].parse().unwrap()).collect()

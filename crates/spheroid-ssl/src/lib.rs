@@ -15,6 +15,7 @@ mod error;
 mod init;
 pub mod methods;
 mod optimizer;
+pub mod probe;
 pub mod train;
 mod weights;
 
