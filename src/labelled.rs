@@ -7,13 +7,14 @@ use std::{
 
 use ndarray::{Array2, Array3, Axis};
 use spheroid_augment::{Image, Policy, PolicyConfig};
-use spheroid_core::Embed;
+use spheroid_core::{Embed, Group, ParamError, PlateMap};
 use spheroid_imaging::{Limits, Scale, read_stack};
 use spheroid_ssl::{SslError, train::Views};
 
 use crate::{
     Monitor, PipelineError,
-    crops::{hex_digest, io},
+    crops::{Crops, hex_digest, io},
+    views::{ViewsConfig, label, ranks},
 };
 
 /// Most values that are read into memory: 4 GiB of them.
@@ -64,6 +65,32 @@ impl LabelledImages {
             return Ok((train, Some(images)));
         }
         Ok((Self::read_folders(folder)?, None))
+    }
+
+    /// Every focal plane of the images of a plate taken after the drug day, with its well.
+    ///
+    /// # Errors
+    /// When a crop cannot be read, or there is no image after the drug day.
+    pub fn of_plate(
+        crops: &Crops,
+        map: &PlateMap,
+        config: ViewsConfig,
+    ) -> Result<(Self, Vec<usize>), PipelineError> {
+        let rows = after_drug(crops, map, config)?;
+        let mut found = Self {
+            images: Vec::new(),
+            labels: Vec::new(),
+            classes: rows.classes,
+        };
+        let mut wells = Vec::new();
+        for ((item, label), well) in rows.items.iter().zip(&rows.labels).zip(&rows.wells) {
+            for plane in crops.load(*item)?.axis_iter(Axis(0)) {
+                found.images.push(plane.insert_axis(Axis(0)).to_owned());
+                found.labels.push(*label);
+                wells.push(*well);
+            }
+        }
+        Ok((found, wells))
     }
 
     fn read_idx(images: &Path, labels: &Path) -> Result<Self, PipelineError> {
@@ -245,9 +272,60 @@ impl LabelledImages {
     }
 }
 
+/// The stacks of a plate taken after the drug day, with the class and the number of the well of each.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AfterDrug {
+    /// Places among the crops.
+    pub items: Vec<usize>,
+    /// Class of every stack: its place in `classes`.
+    pub labels: Vec<usize>,
+    /// Number of the well of every stack.
+    pub wells: Vec<usize>,
+    /// Names of the classes.
+    pub classes: Vec<String>,
+}
+
+/// Classes of the stacks of a plate for probes.
+///
+/// Images up to the drug day are left out: on them all wells are untreated.
+///
+/// # Errors
+/// When there is no stack after the drug day.
+pub fn after_drug(
+    crops: &Crops,
+    map: &PlateMap,
+    config: ViewsConfig,
+) -> Result<AfterDrug, PipelineError> {
+    let mut names = Vec::new();
+    let mut wells = Vec::new();
+    let mut items = Vec::new();
+    for (item, key) in crops.keys().enumerate() {
+        let treatment = map.treatment_of(&key.plate_well());
+        if let Some(treatment) = treatment.filter(|_| key.day > config.drug_day) {
+            let acts = (treatment.group != Group::Untreated).then_some(treatment);
+            names.push(label(acts, config.labels));
+            wells.push(key.plate_well());
+            items.push(item);
+        }
+    }
+    if items.is_empty() {
+        let rule = "before a day on which there are images";
+        return Err(ParamError::new("drug_day", config.drug_day, rule).into());
+    }
+    let labels = ranks(&names);
+    names.sort();
+    names.dedup();
+    Ok(AfterDrug {
+        items,
+        labels,
+        wells: ranks(&wells),
+        classes: names,
+    })
+}
+
 /// Views of labelled images.
 pub(crate) struct ImageViews<'a> {
-    pub(crate) images: &'a LabelledImages,
+    images: &'a LabelledImages,
     policy: Policy,
 }
 

@@ -173,7 +173,7 @@ pub(crate) fn label(treatment: Option<&Treatment>, labels: Labels) -> String {
 }
 
 /// The place of every value among the different ones.
-fn ranks<T: Ord>(values: &[T]) -> Vec<usize> {
+pub(crate) fn ranks<T: Ord>(values: &[T]) -> Vec<usize> {
     let different: BTreeSet<&T> = values.iter().collect();
     let places: BTreeMap<&T, usize> = different.into_iter().zip(0..).collect();
     values.iter().map(|value| places[value]).collect()

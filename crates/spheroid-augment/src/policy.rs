@@ -153,7 +153,11 @@ impl Normalize {
         Ok(())
     }
 
-    fn apply<'a>(&self, image: Image<'a, f32>) -> Result<Image<'a, f32>, AugmentError> {
+    /// Normalises every plane, on the unit scale.
+    ///
+    /// # Errors
+    /// When there is neither one number nor one a plane.
+    pub fn apply<'a>(&self, image: Image<'a, f32>) -> Result<Image<'a, f32>, AugmentError> {
         let planes = image.dim().0;
         for (what, numbers) in [("mean", &self.mean), ("deviation", &self.deviation)] {
             if numbers.len() != 1 && numbers.len() != planes {

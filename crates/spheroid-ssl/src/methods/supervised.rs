@@ -1,14 +1,16 @@
 use burn::{
     module::Module,
     nn::Linear,
-    tensor::{Int, Tensor, TensorData, activation::log_softmax},
+    tensor::{Device, Int, Tensor, TensorData, activation::log_softmax},
 };
+use ndarray::Array3;
 use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, at_least};
 
 use super::{Batch, Method, Step, Targets, encode};
 use crate::{
     SslError,
+    embedder::to_tensor,
     encoder::Encoder,
     init::{draw_weights, linear},
 };
@@ -45,12 +47,31 @@ pub struct Supervised {
 }
 
 impl Supervised {
-    /// Unnormalised log-probabilities of every class.
+    /// Most likely class of every image, `[plane, row, column]` each, with batch norm's running statistics.
     ///
-    /// # Shapes
-    /// `images` `[image, plane, row, column]`; output `[image, class]`.
-    pub fn logits(&self, images: Tensor<4>) -> Tensor<2> {
-        self.classifier.forward(self.encoder.forward(images))
+    /// # Errors
+    /// When an image is not what the encoder takes.
+    pub fn classify(
+        &self,
+        images: &[Array3<f32>],
+        device: &Device,
+    ) -> Result<Vec<usize>, SslError> {
+        const BATCH: usize = 64;
+        let device = device.clone().inner();
+        let network = self.valid().to_device(&device);
+        let [_, classes] = network.classifier.weight.val().dims();
+        let mut predicted = Vec::with_capacity(images.len());
+        for chunk in images.chunks(BATCH) {
+            let batch = to_tensor(chunk, &network.encoder, &device)?;
+            let logits = network.classifier.forward(network.encoder.forward(batch));
+            let logits = logits.into_data().try_to_vec::<f32>();
+            let logits = logits.expect("logits are 32-bit floats");
+            predicted.extend(logits.chunks_exact(classes).map(|row| {
+                let best = (0..classes).reduce(|a, b| if row[b] > row[a] { b } else { a });
+                best.expect("there are two classes")
+            }));
+        }
+        Ok(predicted)
     }
 }
 

@@ -79,27 +79,9 @@ impl LabelledFeatures {
         self.labels.iter().max().map_or(0, |last| last + 1)
     }
 
-    /// Rows to learn from and rows to test with, never of one group.
-    ///
-    /// A third of the groups of every class is held out, at least one where a class has two; the class of a
-    /// group is the largest label of its rows.
+    /// Rows to learn from and rows to test with; see [`split_by_group`].
     pub fn split(&self, key: DrawKey) -> (Self, Self) {
-        let mut class_of: BTreeMap<usize, usize> = BTreeMap::new();
-        for (group, label) in self.groups.iter().zip(&self.labels) {
-            let class = class_of.entry(*group).or_insert(*label);
-            *class = (*class).max(*label);
-        }
-        let mut rng = key.rng();
-        let mut held_out: BTreeSet<usize> = BTreeSet::new();
-        for class in 0..self.classes() {
-            let of_class = class_of.iter().filter(|(_, other)| **other == class);
-            let mut groups: Vec<usize> = of_class.map(|(group, _)| *group).collect();
-            groups.shuffle(&mut rng);
-            let count = (groups.len() / 3).max(usize::from(groups.len() > 1));
-            held_out.extend(&groups[..count]);
-        }
-        let (test, train): (Vec<usize>, Vec<usize>) =
-            (0..self.labels.len()).partition(|row| held_out.contains(&self.groups[*row]));
+        let [train, test] = split_by_group(&self.labels, &self.groups, key);
         (self.select(&train), self.select(&test))
     }
 
@@ -124,6 +106,31 @@ impl LabelledFeatures {
             groups: rows.iter().map(|row| self.groups[*row]).collect(),
         }
     }
+}
+
+/// Numbers of the rows to learn from and of those to test with, never of one group.
+///
+/// A third of the groups of every class is held out, at least one where a class has two; the class of a
+/// group is the largest label of its rows.
+pub fn split_by_group(labels: &[usize], groups: &[usize], key: DrawKey) -> [Vec<usize>; 2] {
+    let mut class_of: BTreeMap<usize, usize> = BTreeMap::new();
+    for (group, label) in groups.iter().zip(labels) {
+        let class = class_of.entry(*group).or_insert(*label);
+        *class = (*class).max(*label);
+    }
+    let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (group, class) in class_of {
+        by_class.entry(class).or_default().push(group);
+    }
+    let mut rng = key.rng();
+    let mut held_out: BTreeSet<usize> = BTreeSet::new();
+    for groups in by_class.values_mut() {
+        groups.shuffle(&mut rng);
+        let count = (groups.len() / 3).max(usize::from(groups.len() > 1));
+        held_out.extend(&groups[..count]);
+    }
+    let (test, train) = (0..labels.len()).partition(|row| held_out.contains(&groups[*row]));
+    [train, test]
 }
 
 /// How often rows of a class were taken for another.

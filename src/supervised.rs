@@ -1,0 +1,115 @@
+//! The baseline that learned representations are measured by: a network trained with the labels alone.
+
+use ndarray::Array3;
+use spheroid_augment::{Image, PolicyConfig};
+use spheroid_core::at_least;
+use spheroid_ssl::{
+    Device,
+    encoder::EncoderConfig,
+    methods::{AnyMethod, MethodConfig, Supervised},
+    probe::ConfusionMatrix,
+    train::{Progress, TrainConfig, Views, train},
+};
+
+use crate::{
+    Learning, Monitor, PipelineError,
+    labelled::{ImageViews, LabelledImages},
+};
+
+/// Settings of [`supervised`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct SupervisedConfig {
+    /// The network, from random weights.
+    pub encoder: EncoderConfig,
+    /// How training images are varied; `supervised` crops to 80 to 100 %.
+    pub policy: PolicyConfig,
+    /// How it learns.
+    pub train: TrainConfig,
+    /// Epochs between two validations, at least 1.
+    pub validate_every: usize,
+}
+
+/// How the network did after an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Validation {
+    /// Number of the epoch, from 1.
+    pub epoch: usize,
+    /// Mean training loss of the epoch.
+    pub loss: f64,
+    /// On the images to test with.
+    pub confusion: ConfusionMatrix,
+}
+
+/// Trains a classifier on `train_images` and validates it on `test_images` while it learns.
+///
+/// # Errors
+/// When a setting is wrong, images do not fit the network, or training fails.
+pub fn supervised(
+    train_images: &LabelledImages,
+    test_images: &LabelledImages,
+    config: &SupervisedConfig,
+    device: &Device,
+    monitor: &dyn Monitor,
+) -> Result<Vec<Validation>, PipelineError> {
+    let every = config.validate_every;
+    at_least("validate_every", every, 1, "at least 1")?;
+    let views = ImageViews::new(train_images, &config.policy)?;
+    let classes = train_images.classes().len();
+    let mut targets = views.targets();
+    targets.classes = classes;
+    let seed = config.train.seed;
+    let encoder = config.encoder.build(seed, device)?;
+    let method = MethodConfig::by_name("supervised")?.build(encoder, &targets, seed)?;
+    let mut validations = Ok(Vec::new());
+    let on_progress = |progress: Progress<'_, AnyMethod>| match progress {
+        Progress::Started { steps, .. } => monitor.start("training with labels", steps),
+        Progress::Step {
+            loss,
+            learning_rate,
+        } => monitor.step(Some(Learning {
+            loss,
+            learning_rate,
+        })),
+        Progress::Epoch { method, epochs } => {
+            let epoch = epochs
+                .last()
+                .filter(|epoch| epoch.epoch.is_multiple_of(every));
+            if let (Ok(found), Some(epoch), AnyMethod::Supervised(method)) =
+                (&mut validations, epoch, method)
+            {
+                match validate(method, test_images, &config.policy, device) {
+                    Ok(confusion) => found.push(Validation {
+                        epoch: epoch.epoch,
+                        loss: epoch.loss,
+                        confusion,
+                    }),
+                    Err(error) => validations = Err(error),
+                }
+            }
+        }
+    };
+    train(method, &views, &config.train, device, None, on_progress)?;
+    monitor.finish();
+    validations
+}
+
+/// Classes that the network gives to whole images, normalised as in training.
+fn validate(
+    method: &Supervised,
+    images: &LabelledImages,
+    policy: &PolicyConfig,
+    device: &Device,
+) -> Result<ConfusionMatrix, PipelineError> {
+    let normalized = images.images().iter().map(|image| {
+        let image = Image::new(image)?;
+        let image = match &policy.normalize {
+            Some(normalize) => normalize.apply(image)?,
+            None => image,
+        };
+        Ok(image.into_samples())
+    });
+    let normalized = normalized.collect::<Result<Vec<Array3<f32>>, PipelineError>>()?;
+    let predicted = method.classify(&normalized, device)?;
+    let classes = images.classes().len();
+    Ok(ConfusionMatrix::new(images.labels(), &predicted, classes)?)
+}
