@@ -1,6 +1,6 @@
 //! Self-supervised training on the crops of a plate.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use spheroid_augment::PolicyConfig;
@@ -87,8 +87,9 @@ pub struct Model {
     pub encoder: Encoder,
     /// Every epoch of its training.
     pub epochs: Vec<Epoch>,
-    /// Share of the training time in which steps waited for views, 0 to 1; `None` when nothing was trained
-    /// in this run.
+    /// Time of all steps in this run.
+    pub took: Duration,
+    /// Share of that time in which steps waited for views, 0 to 1; `None` when nothing was trained.
     pub waiting: Option<f64>,
 }
 
@@ -201,12 +202,14 @@ impl Model {
         written?;
         monitor.finish();
         let encoder = trained.method.encoder().clone();
-        let took = trained.took.as_secs_f64();
+        let took = trained.took;
         Ok(Self {
             config,
             encoder,
             epochs: trained.epochs,
-            waiting: (!trained.waited.is_zero()).then(|| trained.waited.as_secs_f64() / took),
+            took,
+            waiting: (!trained.waited.is_zero())
+                .then(|| trained.waited.as_secs_f64() / took.as_secs_f64()),
         })
     }
 
@@ -247,6 +250,7 @@ impl Model {
             config,
             encoder,
             epochs: Vec::new(),
+            took: Duration::ZERO,
             waiting: None,
         })
     }

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
     process::ExitCode,
     sync::Mutex,
-    time::Instant,
 };
 
 use clap::Args;
@@ -105,20 +104,16 @@ pub fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, serde_json
     serde_json::from_value(name.into())
 }
 
-/// Epochs that fit into so many seconds on this machine, by what a second epoch adds to the first.
+/// Epochs that fit into so many seconds on this machine, by the time of one.
 pub fn epochs_in(
     seconds: f64,
     config: &PretrainConfig,
     train: impl Fn(PretrainConfig) -> Result<Model, PipelineError>,
 ) -> Result<usize, PipelineError> {
-    let time = |epochs| {
-        let mut config = config.clone();
-        config.train.epochs = epochs;
-        let start = Instant::now();
-        train(config).map(|_| start.elapsed().as_secs_f64())
-    };
-    let (one, two) = (time(1)?, time(2)?);
-    Ok((seconds / (two - one).max(1e-3)).round().max(1.0) as usize)
+    let mut config = config.clone();
+    config.train.epochs = 1;
+    let one = train(config)?.took.as_secs_f64();
+    Ok((seconds / one.max(1e-3)).round().max(1.0) as usize)
 }
 
 /// Runs `main`; an error is printed with its causes and gives exit code 2.
