@@ -111,11 +111,10 @@ impl Health {
             effective_rank,
             ..
         } = self;
-        // Written so that NaN counts as collapsed.
-        if !(spread >= 0.01) {
+        if spread.is_nan() || spread < 0.01 {
             return Some(Collapse::Constant { spread });
         }
-        if !(effective_rank >= 1.2) {
+        if effective_rank.is_nan() || effective_rank < 1.2 {
             return Some(Collapse::OneDimension { effective_rank });
         }
         None

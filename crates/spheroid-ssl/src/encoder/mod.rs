@@ -132,6 +132,10 @@ fn size(name: &'static str, value: usize) -> Result<usize, ParamError> {
 
 /// A network that turns images into features.
 #[derive(Module, Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made, and its weights lie elsewhere"
+)]
 pub enum Encoder {
     /// A residual network.
     ResNet(ResNet),

@@ -65,8 +65,10 @@ impl Knn {
         let mut nearest: Vec<usize> = (0..cosines.len()).collect();
         nearest.sort_by(|a, b| cosines[*b].total_cmp(&cosines[*a]).then(a.cmp(b)));
         let mut votes = vec![0.0; classes];
+        // Relative to the nearest row, so that a low temperature does not overflow.
+        let most = cosines[nearest[0]];
         for row in nearest.into_iter().take(self.neighbours) {
-            votes[labels[row]] += (f64::from(cosines[row]) / self.temperature).exp();
+            votes[labels[row]] += (f64::from(cosines[row] - most) / self.temperature).exp();
         }
         let best = (0..classes).reduce(|a, b| if votes[b] > votes[a] { b } else { a });
         best.unwrap_or(0)
