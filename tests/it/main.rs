@@ -10,6 +10,7 @@ mod files;
 mod images;
 mod inspect;
 mod job;
+mod probe;
 mod resume;
 mod stages;
 mod support;
