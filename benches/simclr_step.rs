@@ -31,7 +31,7 @@ use spheroid::{
     pretrain::POLICY,
     ssl::{
         Device, FrozenEncoder,
-        encoder::{Encoder, EncoderConfig},
+        encoder::{Encoder, EncoderConfig, Pooling},
         methods::{Batch, Method, MethodConfig, Targets},
     },
 };
@@ -127,7 +127,7 @@ fn embed(criterion: &mut Criterion) {
     let crops = support::crops(IMAGES);
     for (backend, device) in support::backends() {
         for (name, _, planes) in STEPS {
-            let frozen = FrozenEncoder::new(&encoder(name, planes, &device), &device);
+            let frozen = FrozenEncoder::new(&encoder(name, planes, &device), Pooling::ALL, &device);
             let images: Vec<Array3<f32>> = crops
                 .iter()
                 .map(|crop| crop.slice(s![..planes, .., ..]).to_owned())

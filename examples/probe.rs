@@ -29,7 +29,7 @@ use spheroid::{
     pretrain::{ENCODER, METHOD, Model, PretrainConfig},
     ssl::{
         Device, FrozenEncoder,
-        encoder::EncoderConfig,
+        encoder::{EncoderConfig, Pooling},
         probe::{
             EvaluateConfig, Interval, Knn, LabelledFeatures, LogisticRegression, Probe, Probed,
             evaluate, split_by_group,
@@ -178,6 +178,7 @@ fn untrained(
     };
     Ok(FrozenEncoder::new(
         &config.encoder.build(config.train.seed, device)?,
+        Pooling::ALL,
         device,
     ))
 }

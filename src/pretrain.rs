@@ -8,7 +8,7 @@ use spheroid_core::{PlateMap, atomic};
 use spheroid_ssl::{
     Device, FrozenEncoder,
     collapse::Collapse,
-    encoder::{Encoder, EncoderConfig},
+    encoder::{Encoder, EncoderConfig, Pooling},
     load_encoder,
     methods::{Method, MethodConfig},
     save_encoder,
@@ -31,6 +31,8 @@ pub const METHOD: &str = "simclr";
 pub const POLICY: &str = "spheroid";
 /// The default number of passes over the images.
 pub const EPOCHS: usize = 5;
+/// The default peak learning rate.
+pub const LEARNING_RATE: f64 = 2e-4;
 
 const SETTINGS: &str = "settings.json";
 const EPOCHS_CSV: &str = "training.csv";
@@ -67,13 +69,15 @@ impl PretrainConfig {
         epochs: usize,
         seed: u64,
     ) -> Result<Self, PipelineError> {
+        let mut train = TrainConfig::new(epochs, seed);
+        train.learning_rate = LEARNING_RATE;
         Ok(Self {
             prepare: PrepareConfig::default(),
             policy: PolicyConfig::preset(POLICY)?,
             views: ViewsConfig::default(),
             encoder: EncoderConfig::by_name(encoder, 1)?,
             method: MethodConfig::by_name(method)?,
-            train: TrainConfig::new(epochs, seed),
+            train,
         })
     }
 }
@@ -255,9 +259,9 @@ impl Model {
         })
     }
 
-    /// The encoder for use.
+    /// The encoder for use, with mean and deviation at every depth.
     pub fn freeze(&self, device: &Device) -> FrozenEncoder {
-        FrozenEncoder::new(&self.encoder, device)
+        FrozenEncoder::new(&self.encoder, Pooling::ALL, device)
     }
 }
 

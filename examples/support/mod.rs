@@ -15,9 +15,9 @@ use spheroid::{
     Learning, Monitor, PipelineError, Plate,
     augment::PolicyConfig,
     core::{PlateFormat, StackSource, atomic},
-    pretrain::{ENCODER, EPOCHS, METHOD, Model, POLICY, PretrainConfig},
+    pretrain::{ENCODER, EPOCHS, LEARNING_RATE, METHOD, Model, POLICY, PretrainConfig},
     sim::PlateSimConfig,
-    ssl,
+    ssl::{self, OptimizerConfig},
     views::{Batches, Labels, Positives, ViewsConfig},
 };
 
@@ -72,6 +72,15 @@ pub struct EncoderArguments {
     /// Passes over the images; 0 leaves the encoder untrained.
     #[arg(long, default_value_t = EPOCHS)]
     epochs: usize,
+    /// Images of a step.
+    #[arg(long, default_value_t = 48)]
+    batch: usize,
+    /// Optimiser: adamw, sgd or lars.
+    #[arg(long, default_value = "adamw")]
+    optimizer: String,
+    /// Peak learning rate.
+    #[arg(long, default_value_t = LEARNING_RATE)]
+    learning_rate: f64,
     /// Backend: flex, ndarray, cpu, wgpu or cuda, as far as compiled in.
     #[arg(long, default_value = "flex")]
     pub device: String,
@@ -83,7 +92,11 @@ pub struct EncoderArguments {
 impl EncoderArguments {
     /// The settings that are meant.
     pub fn config(&self) -> Result<PretrainConfig, PipelineError> {
-        let config = PretrainConfig::by_name(&self.encoder, &self.method, self.epochs, self.seed)?;
+        let mut config =
+            PretrainConfig::by_name(&self.encoder, &self.method, self.epochs, self.seed)?;
+        config.train.batch = self.batch;
+        config.train.optimizer = OptimizerConfig::by_name(&self.optimizer)?;
+        config.train.learning_rate = self.learning_rate;
         let policy = PolicyConfig::by_name_or_path(&self.policy)?;
         let views = ViewsConfig {
             positives: self.positives,

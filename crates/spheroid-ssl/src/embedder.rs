@@ -5,15 +5,19 @@ use burn::{
 use ndarray::{Array2, Array3};
 use spheroid_core::Embed;
 
-use crate::{SslError, encoder::Encoder};
+use crate::{
+    SslError,
+    encoder::{Encoder, Pooling},
+};
 
-/// Embeds images with the statistics of every depth of an encoder that no longer learns.
+/// Embeds images with an encoder that no longer learns.
 ///
 /// Batch norm uses its running statistics, so that an image's features do not depend on the images
 /// beside it.
 #[derive(Debug)]
 pub struct FrozenEncoder {
     encoder: Encoder,
+    pooling: Pooling,
     device: Device,
 }
 
@@ -21,11 +25,13 @@ pub struct FrozenEncoder {
 const BATCH: usize = 32;
 
 impl FrozenEncoder {
-    /// Freezes `encoder`, which may have been training, for use on `device`.
-    pub fn new(encoder: &Encoder, device: &Device) -> Self {
+    /// Freezes `encoder`, which may have been training, for use on `device`; what is kept of its maps is
+    /// `pooling`.
+    pub fn new(encoder: &Encoder, pooling: Pooling, device: &Device) -> Self {
         let device = device.clone().inner();
         Self {
             encoder: encoder.valid().to_device(&device),
+            pooling,
             device,
         }
     }
@@ -37,14 +43,14 @@ impl Embed for FrozenEncoder {
     type Error = SslError;
 
     fn dim(&self) -> usize {
-        self.encoder.statistics_dim()
+        self.encoder.pooled_dim(self.pooling)
     }
 
     fn embed(&self, images: &[Array3<f32>]) -> Result<Array2<f32>, SslError> {
         let mut rows = Vec::with_capacity(images.len() * self.dim());
         for chunk in images.chunks(BATCH) {
             let batch = to_tensor(chunk, &self.encoder, &self.device)?;
-            let features = self.encoder.statistics(batch).into_data();
+            let features = self.encoder.pooled(batch, self.pooling).into_data();
             rows.extend(
                 features
                     .try_to_vec::<f32>()
@@ -108,7 +114,7 @@ mod tests {
     fn frozen() -> FrozenEncoder {
         let device = Device::flex();
         let config = EncoderConfig::by_name("resnet10-w4", 1).unwrap();
-        FrozenEncoder::new(&config.build(3, &device).unwrap(), &device)
+        FrozenEncoder::new(&config.build(3, &device).unwrap(), Pooling::ALL, &device)
     }
 
     fn image(phase: f32) -> Array3<f32> {

@@ -130,6 +130,31 @@ fn size(name: &'static str, value: usize) -> Result<usize, ParamError> {
     Ok(value)
 }
 
+/// What is kept of the feature maps of an image.
+///
+/// Grain lives in the shallow maps, size and outline in the deep ones; the mean says how much of a feature
+/// there is and the deviation how unevenly it lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pooling {
+    /// Every depth, or the last alone.
+    pub every_depth: bool,
+    /// The standard deviation of every channel beside its mean.
+    pub deviation: bool,
+}
+
+impl Pooling {
+    /// Mean and deviation at every depth: what ranks best.
+    pub const ALL: Self = Self {
+        every_depth: true,
+        deviation: true,
+    };
+    /// The mean of the last map: what papers report.
+    pub const LAST: Self = Self {
+        every_depth: false,
+        deviation: false,
+    };
+}
+
 /// A network that turns images into features.
 #[derive(Module, Debug)]
 #[expect(
@@ -173,19 +198,23 @@ impl Encoder {
         mean_pool(depths.pop().expect("an encoder has at least one depth"))
     }
 
-    /// Mean and standard deviation of every channel at every depth.
-    ///
-    /// Grain lives in the shallow maps, size and outline in the deep ones; the mean says how much of
-    /// it there is and the deviation how unevenly it lies.
+    /// What `pooling` keeps of the feature maps.
     ///
     /// # Shapes
-    /// `images` `[batch, plane, row, column]`; output `[batch, statistics_dim()]`.
-    pub fn statistics(&self, images: Tensor<4>) -> Tensor<2> {
-        let pooled = self.depths(images).into_iter().flat_map(|map| {
+    /// `images` `[batch, plane, row, column]`; output `[batch, pooled_dim(pooling)]`.
+    pub fn pooled(&self, images: Tensor<4>, pooling: Pooling) -> Tensor<2> {
+        let mut maps = self.depths(images);
+        if !pooling.every_depth {
+            maps.drain(..maps.len() - 1);
+        }
+        let pooled = maps.into_iter().flat_map(|map| {
             let mean = mean_pool(map.clone());
             let [batch, channels, _, _] = map.dims();
-            let deviation = (map - mean.clone().reshape([batch, channels, 1, 1])).square();
-            [mean, mean_pool(deviation).sqrt()]
+            let deviation = pooling.deviation.then(|| {
+                let square = (map - mean.clone().reshape([batch, channels, 1, 1])).square();
+                mean_pool(square).sqrt()
+            });
+            std::iter::once(mean).chain(deviation)
         });
         Tensor::cat(pooled.collect(), 1)
     }
@@ -207,9 +236,15 @@ impl Encoder {
             .expect("an encoder has at least one depth")
     }
 
-    /// Number of features of [`statistics`](Self::statistics).
-    pub fn statistics_dim(&self) -> usize {
-        2 * self.channels().iter().sum::<usize>()
+    /// Number of features of [`pooled`](Self::pooled).
+    pub fn pooled_dim(&self, pooling: Pooling) -> usize {
+        let channels = self.channels();
+        let kept = if pooling.every_depth {
+            channels.iter().sum()
+        } else {
+            self.features()
+        };
+        kept * if pooling.deviation { 2 } else { 1 }
     }
 
     /// Input planes.

@@ -150,12 +150,35 @@ fn every_named_encoder_says_what_it_gives() {
         let maps = encoder.depths(input.clone());
         let channels: Vec<usize> = maps.iter().map(|map| map.dims()[1]).collect();
         assert_eq!(channels, encoder.channels(), "{name}");
-        assert_eq!(
-            encoder.statistics(input).dims(),
-            [1, encoder.statistics_dim()],
-            "{name}"
-        );
+        for pooling in [Pooling::ALL, Pooling::LAST] {
+            let pooled = encoder.pooled(input.clone(), pooling).dims();
+            assert_eq!(pooled, [1, encoder.pooled_dim(pooling)], "{name}");
+        }
+        assert_eq!(encoder.pooled_dim(Pooling::LAST), features, "{name}");
     }
+}
+
+#[test]
+fn pooling_keeps_mean_and_deviation_of_every_depth_or_the_last_mean() {
+    let config = EncoderConfig::by_name("resnet10-w2", 1).unwrap();
+    let encoder = config.build(1, &Device::flex()).unwrap();
+    let values: Vec<f32> = (0..32 * 32)
+        .map(|pixel| (pixel as f32 * 0.7).sin())
+        .collect();
+    let input = images([1, 1, 32, 32], &values);
+    let kept = |pooling| {
+        let kept = encoder.pooled(input.clone(), pooling).into_data();
+        kept.try_to_vec::<f32>().unwrap()
+    };
+    let stem = encoder.depths(input.clone())[0].clone().into_data();
+    let stem = stem.try_to_vec::<f32>().unwrap();
+    let channel = &stem[..stem.len() / 2];
+    let mean = channel.iter().sum::<f32>() / channel.len() as f32;
+    let variance = channel.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / channel.len() as f32;
+    let all = kept(Pooling::ALL);
+    assert!((all[0] - mean).abs() < 1e-5 && (all[2] - variance.sqrt()).abs() < 1e-5);
+    let last = encoder.forward(input.clone()).into_data();
+    assert_eq!(kept(Pooling::LAST), last.try_to_vec::<f32>().unwrap());
 }
 
 #[test]

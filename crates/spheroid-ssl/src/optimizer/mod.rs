@@ -15,6 +15,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, non_negative, positive};
 
+use crate::SslError;
 use lars::Lars;
 
 /// How parameters follow their gradients.
@@ -43,16 +44,23 @@ impl OptimizerConfig {
     pub const NAMES: [&'static str; 3] = ["adamw", "sgd", "lars"];
 
     /// The optimiser of that name, with momentum 0.9 and the trust of the paper.
-    pub fn by_name(name: &str) -> Option<Self> {
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn by_name(name: &str) -> Result<Self, SslError> {
         let momentum = 0.9;
         match name {
-            "adamw" => Some(Self::AdamW),
-            "sgd" => Some(Self::Sgd { momentum }),
-            "lars" => Some(Self::Lars {
+            "adamw" => Ok(Self::AdamW),
+            "sgd" => Ok(Self::Sgd { momentum }),
+            "lars" => Ok(Self::Lars {
                 momentum,
                 trust: 0.001,
             }),
-            _ => None,
+            _ => Err(SslError::Unknown {
+                what: "optimizer",
+                name: name.to_owned(),
+                known: Self::NAMES.join(", "),
+            }),
         }
     }
 

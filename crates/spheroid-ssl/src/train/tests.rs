@@ -10,7 +10,7 @@ use super::{
 use crate::{
     FrozenEncoder,
     collapse::Collapse,
-    encoder::EncoderConfig,
+    encoder::{EncoderConfig, Pooling},
     load_encoder,
     methods::{AnyMethod, MethodConfig, Targets, smallest},
     save_encoder,
@@ -99,7 +99,7 @@ fn features(method: &AnyMethod) -> Vec<f32> {
     let images: Vec<_> = (0..4)
         .map(|item| Gratings.views(0, 0, item).unwrap().remove(0))
         .collect();
-    let frozen = FrozenEncoder::new(method.encoder(), &Device::flex());
+    let frozen = FrozenEncoder::new(method.encoder(), Pooling::ALL, &Device::flex());
     frozen.embed(&images).unwrap().into_raw_vec_and_offset().0
 }
 
