@@ -63,6 +63,9 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .split_once('-')
         .unwrap_or((&arguments.seeds, &arguments.seeds));
     let (first, last): (u64, u64) = (first.parse()?, last.parse()?);
+    if last < first {
+        return Err(format!("no seed lies between {first} and {last}").into());
+    }
     let device = support::device("flex")?;
     let mut taus: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut epochs: BTreeMap<&str, usize> = BTreeMap::new();

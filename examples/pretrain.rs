@@ -36,6 +36,9 @@ struct Arguments {
     /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
     #[arg(long, default_value_t = 96)]
     wells: usize,
+    /// Day on which the drugs were given, after the images of that day.
+    #[arg(long, default_value = "7")]
+    drug_day: spheroid::core::Day,
     /// Folder of IDX files or of a folder of TIFF and PNG images a class, instead of a plate.
     #[arg(long, conflicts_with = "data")]
     images: Option<PathBuf>,
@@ -43,7 +46,7 @@ struct Arguments {
     #[arg(long, default_value_t = 1000)]
     per_class: usize,
     /// Training time on this machine, which sets the number of epochs by the time of one.
-    #[arg(long, conflicts_with = "epochs")]
+    #[arg(long, conflicts_with_all = ["epochs", "resume"])]
     minutes: Option<f64>,
     /// Folder for the model; crops of the images are kept in it.
     #[arg(long)]
@@ -70,6 +73,16 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     if let Some(last) = model.epochs.last() {
         println!("loss {:.4} after {} epochs", last.loss, last.epoch);
+        if let Some(health) = last.health {
+            println!(
+                "spread {:.2}, effective rank {:.1}, agreement {}",
+                health.spread,
+                health.effective_rank,
+                health
+                    .agreement
+                    .map_or("–".to_owned(), |share| format!("{share:.2}"))
+            );
+        }
     }
     if let Some(waiting) = model.waiting {
         println!(
@@ -84,7 +97,8 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 fn on_plate(arguments: &Arguments, data: &Path, device: &Device) -> Result<Model, Box<dyn Error>> {
     let bars = support::Bars::default();
     let Arguments { training, out, .. } = arguments;
-    let config = training.config()?;
+    let mut config = training.config()?;
+    config.views.drug_day = arguments.drug_day;
     let format = PlateFormat::try_from(arguments.wells)?;
     let plate = Plate::open(data, arguments.pattern.as_deref(), format)?;
     let crops = Crops::prepare(&plate, &out.join("crops"), &config.prepare, &bars)?;
@@ -114,7 +128,7 @@ fn on_images(
     let bars = support::Bars::default();
     let Arguments { training, out, .. } = arguments;
     let (images, _) = LabelledImages::open(folder)?;
-    let images = images.first_of_class(arguments.per_class);
+    let images = images.first_of_class(arguments.per_class)?;
     println!("{} images", images.len());
     let config = in_time(arguments, training.config()?, |config| {
         Model::train_on_images(&images, config, device, &out.join("timing"), false, &())

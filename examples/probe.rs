@@ -46,6 +46,12 @@ struct Arguments {
     /// Folder of a plate: images.csv and plate_map.csv (or plate_map.toml).
     #[arg(long, required_unless_present = "images")]
     data: Option<PathBuf>,
+    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
+    #[arg(long, requires = "data")]
+    pattern: Option<String>,
+    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
+    #[arg(long, default_value_t = 96)]
+    wells: usize,
     /// Day on which the drugs were given, after the images of that day.
     #[arg(long, default_value = "7")]
     drug_day: spheroid::core::Day,
@@ -76,9 +82,10 @@ struct Arguments {
     /// That network.
     #[arg(long, default_value = "resnet18")]
     supervised_encoder: String,
-    /// How its training images are varied.
-    #[arg(long, default_value = "supervised")]
-    supervised_policy: String,
+    /// How its training images are varied; without, as the policy `supervised` says on a plate, and as those
+    /// of the model were on other images.
+    #[arg(long)]
+    supervised_policy: Option<String>,
     /// Fixes every random choice.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -104,7 +111,16 @@ fn probe(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let model = model
         .map(|folder| Model::load(folder, &device))
         .transpose()?;
-    let (features, classes, [train, test]) = match (&arguments.images, &arguments.data) {
+    if let Some(model) = model
+        .as_ref()
+        .filter(|model| model.config.method.learns_from_labels())
+    {
+        eprintln!(
+            "warning: {} was told the labels of all wells that it learned from, also of those to test with",
+            model.config.method.name()
+        );
+    }
+    let (features, classes, sides) = match (&arguments.images, &arguments.data) {
         (Some(folder), _) => of_images(arguments, folder, model.as_ref(), &device)?,
         (None, Some(folder)) => of_plate(arguments, folder, model.as_ref(), &device)?,
         (None, None) => return Err("give --data or --images".into()),
@@ -141,8 +157,8 @@ fn probe(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    if arguments.supervised_epochs > 0 {
-        with_labels(arguments, &train, &test, &device)?;
+    if let Some([train, test]) = sides {
+        with_labels(arguments, model.as_ref(), &train, &test, &device)?;
     }
     let (name, probed) = last.ok_or("there are no features")?;
     println!(
@@ -164,7 +180,8 @@ fn print_row(name: &str, per_class: Option<usize>, probed: &Probed) {
     }
 }
 
-type Probable = (Vec<Features>, Vec<String>, [LabelledImages; 2]);
+/// Features, names of the classes, and images for the baseline unless it is left out.
+type Probable = (Vec<Features>, Vec<String>, Option<[LabelledImages; 2]>);
 
 /// The untrained encoder of a model, or of the main job.
 fn untrained(
@@ -176,11 +193,9 @@ fn untrained(
         Some(model) => model.config.clone(),
         None => PretrainConfig::by_name(ENCODER, METHOD, 0, arguments.seed)?,
     };
-    Ok(FrozenEncoder::new(
-        &config.encoder.build(config.train.seed, device)?,
-        Pooling::ALL,
-        device,
-    ))
+    let encoder = config.encoder.build(config.train.seed, device)?;
+    let normalize = config.policy.normalize;
+    Ok(FrozenEncoder::new(&encoder, Pooling::ALL, device).with_normalize(normalize))
 }
 
 fn of_images(
@@ -192,8 +207,8 @@ fn of_images(
     let bars = support::Bars::default();
     let (train, test) = LabelledImages::open(folder)?;
     let test = test.ok_or("there are no images to test with: put them into `train` and `test`")?;
-    let train = train.first_of_class(arguments.train_per_class);
-    let test = test.first_of_class(arguments.test_per_class);
+    let train = train.first_of_class(arguments.train_per_class)?;
+    let test = test.first_of_class(arguments.test_per_class)?;
     // Every image is a group of its own.
     let labelled = |images: &LabelledImages, features| {
         let labels = images.labels().to_vec();
@@ -213,7 +228,9 @@ fn of_images(
             test: Some(labelled(&test, test.embed(&encoder, &bars)?)?),
         });
     }
-    Ok((features, train.classes().to_vec(), [train, test]))
+    let classes = train.classes().to_vec();
+    let sides = (arguments.supervised_epochs > 0).then_some([train, test]);
+    Ok((features, classes, sides))
 }
 
 fn of_plate(
@@ -223,7 +240,11 @@ fn of_plate(
     device: &Device,
 ) -> Result<Probable, Box<dyn Error>> {
     let bars = support::Bars::default();
-    let plate = Plate::open(folder, None, PlateFormat::W96)?;
+    let plate = Plate::open(
+        folder,
+        arguments.pattern.as_deref(),
+        PlateFormat::try_from(arguments.wells)?,
+    )?;
     let config = match model {
         Some(model) => model.config.prepare,
         None => PretrainConfig::by_name(ENCODER, METHOD, 0, arguments.seed)?.prepare,
@@ -255,6 +276,9 @@ fn of_plate(
         let learned = embed(&crops, &model.freeze(device), &bars)?;
         features.push(labelled("model", learned.values().view())?);
     }
+    if arguments.supervised_epochs == 0 {
+        return Ok((features, rows.classes, None));
+    }
     let (images, wells) = LabelledImages::of_plate(&crops, plate.map(), views)?;
     let key = DrawKey {
         seed: arguments.seed,
@@ -262,23 +286,30 @@ fn of_plate(
         item: 0,
         view: 0,
     };
-    let sides = split_by_group(images.labels(), &wells, key).map(|side| images.select(&side));
-    Ok((features, rows.classes, sides))
+    let [train, test] = split_by_group(images.labels(), &wells, key)?;
+    let sides = [images.select(&train)?, images.select(&test)?];
+    Ok((features, rows.classes, Some(sides)))
 }
 
 /// Trains the baseline and prints how it does while it learns.
 fn with_labels(
     arguments: &Arguments,
+    model: Option<&Model>,
     train: &LabelledImages,
     test: &LabelledImages,
     device: &Device,
 ) -> Result<(), Box<dyn Error>> {
+    let policy = match (&arguments.supervised_policy, model) {
+        (Some(name), _) => PolicyConfig::by_name_or_path(name)?,
+        (None, Some(model)) if arguments.images.is_some() => model.config.policy.clone(),
+        _ => PolicyConfig::preset("supervised")?,
+    };
     let mut training = TrainConfig::new(arguments.supervised_epochs, arguments.seed);
     training.batch = 32.min(train.len());
     training.learning_rate = 1e-3;
     let config = SupervisedConfig {
         encoder: EncoderConfig::by_name(&arguments.supervised_encoder, train.images()[0].dim().0)?,
-        policy: PolicyConfig::by_name_or_path(&arguments.supervised_policy)?,
+        policy,
         train: training,
         validate_every: 2,
     };

@@ -2,31 +2,34 @@
 
 use ndarray::{Array2, Array3, Axis, s};
 use spheroid_core::{Embed, Embeddings};
-use spheroid_ssl::SslError;
+use spheroid_ssl::FrozenEncoder;
 
 use crate::{Monitor, PipelineError, crops::Crops};
 
 /// Embeds every stack: the mean over its planes and over four quarter turns of each.
 ///
-/// Averaging takes out what is left of focus and orientation. One stack is in memory at a time.
+/// Averaging takes out what is left of focus and orientation. An encoder of several planes takes the stack as a
+/// whole. One stack is in memory at a time.
 ///
 /// # Errors
 /// When a crop cannot be read, the encoder refuses it, or a feature is not finite.
-pub fn embed<E>(
+pub fn embed(
     crops: &Crops,
-    encoder: &E,
+    encoder: &FrozenEncoder,
     monitor: &dyn Monitor,
-) -> Result<Embeddings, PipelineError>
-where
-    E: Embed<Item = Array3<f32>, Error = SslError>,
-{
+) -> Result<Embeddings, PipelineError> {
     monitor.start("embedding images", crops.len());
     let mut values = Array2::zeros((crops.len(), encoder.dim()));
     for (index, mut row) in values.rows_mut().into_iter().enumerate() {
         let crop = crops.load(index)?;
+        let step = if encoder.planes() == 1 {
+            1
+        } else {
+            crop.len_of(Axis(0))
+        };
         let views: Vec<Array3<f32>> = crop
-            .axis_iter(Axis(0))
-            .flat_map(|plane| quarter_turns(plane.insert_axis(Axis(0)).to_owned()))
+            .axis_chunks_iter(Axis(0), step)
+            .flat_map(|planes| quarter_turns(planes.to_owned()))
             .collect();
         let features = encoder.embed(&views)?;
         // A stack has at least one plane.

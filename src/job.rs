@@ -168,9 +168,17 @@ pub fn run(
             Ok::<_, PipelineError>(Agreement::new(truth, &ranked, &alone, &baseline)?)
         })
         .transpose()?;
+    let pretrain_method = &model.config.method;
     let mut warnings = plate.warnings().to_vec();
     warnings.extend(crops.warnings());
     warnings.append(&mut ranked.warnings);
+    if pretrain_method.learns_from_labels() {
+        warnings.push(Warning {
+            what: "method that is told what was done to every well, so that a score is no independent evidence"
+                .to_owned(),
+            items: vec![pretrain_method.name().to_owned()],
+        });
+    }
     warnings.extend(model.collapse().map(|collapse| Warning {
         what: "training that failed; train with another method or more images".to_owned(),
         items: vec![collapse.to_string()],

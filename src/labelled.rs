@@ -6,19 +6,22 @@ use std::{
 };
 
 use ndarray::{Array2, Array3, Axis};
+use sha2::{Digest, Sha256};
 use spheroid_augment::{Image, Policy, PolicyConfig};
-use spheroid_core::{Embed, Group, ParamError, PlateMap};
+use spheroid_core::{Embed, Group, ParamError, PlateMap, at_least};
 use spheroid_imaging::{Limits, Scale, read_stack};
 use spheroid_ssl::{SslError, train::Views};
 
 use crate::{
     Monitor, PipelineError,
-    crops::{Crops, hex_digest, io},
+    crops::{Crops, hex, io},
     views::{ViewsConfig, label, ranks},
 };
 
 /// Most values that are read into memory: 4 GiB of them.
 const MOST_VALUES: u64 = 1 << 30;
+/// Most images: each takes memory beside its pixels.
+const MOST_IMAGES: usize = 1 << 24;
 
 /// Images of one shape and the class of each.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +48,17 @@ impl LabelledImages {
             images.zip(labels)
         };
         if let Some((images, labels)) = idx("train") {
+            let mut train = Self::read_idx(&images, &labels)?;
             let test = idx("t10k").map(|(images, labels)| Self::read_idx(&images, &labels));
-            return Ok((Self::read_idx(&images, &labels)?, test.transpose()?));
+            let mut test = test.transpose()?;
+            // A class may be missing on one side.
+            if let Some(test) = &mut test {
+                if test.classes.len() > train.classes.len() {
+                    train.classes.clone_from(&test.classes);
+                }
+                test.classes.clone_from(&train.classes);
+            }
+            return Ok((train, test));
         }
         let [train, test] = ["train", "test"].map(|part| folder.join(part));
         if train.is_dir() {
@@ -84,7 +96,12 @@ impl LabelledImages {
         };
         let mut wells = Vec::new();
         for ((item, label), well) in rows.items.iter().zip(&rows.labels).zip(&rows.wells) {
-            for plane in crops.load(*item)?.axis_iter(Axis(0)) {
+            let crop = crops.load(*item)?;
+            if (found.images.len() + 1) as u64 * crop.len() as u64 > MOST_VALUES {
+                let rule = "few enough to fit into 4 GiB";
+                return Err(ParamError::new("crops", crops.len(), rule).into());
+            }
+            for plane in crop.axis_iter(Axis(0)) {
                 found.images.push(plane.insert_axis(Axis(0)).to_owned());
                 found.labels.push(*label);
                 wells.push(*well);
@@ -94,8 +111,8 @@ impl LabelledImages {
     }
 
     fn read_idx(images: &Path, labels: &Path) -> Result<Self, PipelineError> {
-        let (shape, pixels) = read_idx(images, 3)?;
         let (count, classes) = read_idx(labels, 1)?;
+        let (shape, pixels) = read_idx(images, 3)?;
         if shape[0] != count[0] {
             return Err(PipelineError::Stage {
                 path: labels.to_owned(),
@@ -205,7 +222,10 @@ impl LabelledImages {
     }
 
     /// At most the first `count` images of every class.
-    pub fn first_of_class(&self, count: usize) -> Self {
+    ///
+    /// # Errors
+    /// When the count is 0.
+    pub fn first_of_class(&self, count: usize) -> Result<Self, ParamError> {
         let mut seen = vec![0; self.classes.len()];
         let kept: Vec<usize> = (0..self.len())
             .filter(|&item| {
@@ -219,27 +239,35 @@ impl LabelledImages {
 
     /// Those images.
     ///
+    /// # Errors
+    /// When there is none.
+    ///
     /// # Panics
     /// When an index is not below [`len`](Self::len).
-    pub fn select(&self, items: &[usize]) -> Self {
-        Self {
+    pub fn select(&self, items: &[usize]) -> Result<Self, ParamError> {
+        at_least("items", items.len(), 1, "at least one image")?;
+        Ok(Self {
             images: items
                 .iter()
                 .map(|item| self.images[*item].clone())
                 .collect(),
             labels: items.iter().map(|item| self.labels[*item]).collect(),
             classes: self.classes.clone(),
-        }
+        })
     }
 
     /// A digest of all pixels and labels.
     pub(crate) fn identity(&self) -> String {
-        let mut bytes = Vec::new();
+        let mut digest = Sha256::new();
         for (image, label) in self.images.iter().zip(&self.labels) {
-            bytes.extend(label.to_le_bytes());
-            bytes.extend(image.iter().flat_map(|value| value.to_le_bytes()));
+            let (planes, rows, columns) = image.dim();
+            for number in [*label, planes, rows, columns] {
+                digest.update((number as u64).to_le_bytes());
+            }
+            let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
+            digest.update(&bytes);
         }
-        hex_digest(&bytes)
+        hex(&digest.finalize())
     }
 
     /// The pixels of every image as its features, `[image, pixel]`.
@@ -261,7 +289,18 @@ impl LabelledImages {
         monitor.start("embedding images", self.len().div_ceil(CHUNK));
         let mut features = Array2::zeros((0, encoder.dim()));
         for chunk in self.images.chunks(CHUNK) {
-            let rows = encoder.embed(chunk)?;
+            let rows = encoder.embed(chunk).map_err(|error| match error {
+                SslError::Image {
+                    index,
+                    found,
+                    expected,
+                } => SslError::Image {
+                    index: features.nrows() + index,
+                    found,
+                    expected,
+                },
+                other => other,
+            })?;
             features
                 .append(Axis(0), rows.view())
                 .expect("every row has `dim` features");
@@ -402,7 +441,7 @@ fn read_idx(path: &Path, axes: usize) -> Result<(Vec<usize>, Vec<u8>), PipelineE
     let count = sizes
         .iter()
         .try_fold(1u64, |product, size| product.checked_mul(*size as u64));
-    let Some(count) = count.filter(|count| *count <= MOST_VALUES) else {
+    let Some(count) = count.filter(|count| *count <= MOST_VALUES && sizes[0] <= MOST_IMAGES) else {
         return Err(wrong(format!(
             "says that it holds {sizes:?} values, too many to read"
         )));
@@ -507,7 +546,8 @@ mod tests {
         assert_eq!(images.classes(), ["0", "1"]);
         let expected = ndarray::arr2(&[[0.0, 0.2], [0.4, 0.6], [0.8, 1.0]]);
         assert_eq!(images.pixels(), expected);
-        assert_eq!(images.first_of_class(1).labels(), [1, 0]);
+        assert_eq!(images.first_of_class(1).unwrap().labels(), [1, 0]);
+        assert!(images.first_of_class(0).is_err());
     }
 
     #[test]

@@ -259,9 +259,11 @@ impl Model {
         })
     }
 
-    /// The encoder for use, with mean and deviation at every depth.
+    /// The encoder for use, with mean and deviation at every depth; images are normalised as its policy
+    /// normalised views.
     pub fn freeze(&self, device: &Device) -> FrozenEncoder {
         FrozenEncoder::new(&self.encoder, Pooling::ALL, device)
+            .with_normalize(self.config.policy.normalize.clone())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use ndarray::Array3;
 use spheroid_augment::{Image, PolicyConfig};
-use spheroid_core::at_least;
+use spheroid_core::{ParamError, at_least};
 use spheroid_ssl::{
     Device,
     encoder::EncoderConfig,
@@ -25,7 +25,7 @@ pub struct SupervisedConfig {
     pub policy: PolicyConfig,
     /// How it learns.
     pub train: TrainConfig,
-    /// Epochs between two validations, at least 1.
+    /// Epochs between two validations, at least 1; the last is always validated.
     pub validate_every: usize,
 }
 
@@ -43,7 +43,8 @@ pub struct Validation {
 /// Trains a classifier on `train_images` and validates it on `test_images` while it learns.
 ///
 /// # Errors
-/// When a setting is wrong, images do not fit the network, or training fails.
+/// When a setting is wrong, views and test images differ in shape or do not fit the network, or training
+/// fails.
 pub fn supervised(
     train_images: &LabelledImages,
     test_images: &LabelledImages,
@@ -54,6 +55,12 @@ pub fn supervised(
     let every = config.validate_every;
     at_least("validate_every", every, 1, "at least 1")?;
     let views = ImageViews::new(train_images, &config.policy)?;
+    let view = views.views(config.train.seed, 0, 0)?;
+    let (seen, tested) = (view.first().map(Array3::dim), test_images.images()[0].dim());
+    if seen != Some(tested) {
+        let rule = "one whose views have the shape of the images to test with";
+        return Err(ParamError::new("policy", format!("views of {seen:?}"), rule).into());
+    }
     let classes = train_images.classes().len();
     let mut targets = views.targets();
     targets.classes = classes;
@@ -71,9 +78,8 @@ pub fn supervised(
             learning_rate,
         })),
         Progress::Epoch { method, epochs } => {
-            let epoch = epochs
-                .last()
-                .filter(|epoch| epoch.epoch.is_multiple_of(every));
+            let due = |epoch: usize| epoch.is_multiple_of(every) || epoch == config.train.epochs;
+            let epoch = epochs.last().filter(|epoch| due(epoch.epoch));
             if let (Ok(found), Some(epoch), AnyMethod::Supervised(method)) =
                 (&mut validations, epoch, method)
             {

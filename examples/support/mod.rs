@@ -17,7 +17,7 @@ use spheroid::{
     core::{PlateFormat, StackSource, atomic},
     pretrain::{ENCODER, EPOCHS, LEARNING_RATE, METHOD, Model, POLICY, PretrainConfig},
     sim::PlateSimConfig,
-    ssl::{self, OptimizerConfig},
+    ssl::{self, OptimizerConfig, encoder::EncoderConfig},
     views::{Batches, Labels, Positives, ViewsConfig},
 };
 
@@ -57,6 +57,9 @@ pub struct EncoderArguments {
     /// -small the stem of a ResNet for small images, -pN the patch of a transformer.
     #[arg(long, default_value = ENCODER)]
     encoder: String,
+    /// Planes that the encoder takes at once: 1, or as many as the views of the policy show.
+    #[arg(long, default_value_t = 1)]
+    planes: usize,
     /// Where further views of an image come from: image, other_day or other_well.
     #[arg(long, value_parser = named::<Positives>, default_value = "image")]
     positives: Positives,
@@ -94,6 +97,7 @@ impl EncoderArguments {
     pub fn config(&self) -> Result<PretrainConfig, PipelineError> {
         let mut config =
             PretrainConfig::by_name(&self.encoder, &self.method, self.epochs, self.seed)?;
+        config.encoder = EncoderConfig::by_name(&self.encoder, self.planes)?;
         config.train.batch = self.batch;
         config.train.optimizer = OptimizerConfig::by_name(&self.optimizer)?;
         config.train.learning_rate = self.learning_rate;

@@ -121,6 +121,62 @@ fn a_plate_is_probed_by_well() {
 }
 
 #[test]
+fn planes_as_colours_are_learned_and_embedded_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, embeddings) = (
+        folder.path().join("model"),
+        folder.path().join("embeddings.csv"),
+    );
+    // The planes of the tiny plate are two, so a policy of two.
+    let policy = folder.path().join("both_planes.json");
+    let steps = r#"[{"transform": {"horizontal_flip": {}}, "probability": 0.5}]"#;
+    let json = format!(
+        r#"{{"views": [{{"planes": "all", "count": 2, "steps": {steps}}}],
+            "normalize": {{"mean": [0.9], "deviation": [0.2]}}}}"#
+    );
+    fs::write(&policy, json).unwrap();
+    let mut pretrain = example("pretrain");
+    pretrain.args([
+        "--encoder",
+        "resnet10-w4",
+        "--planes",
+        "2",
+        "--epochs",
+        "1",
+        "--data",
+    ]);
+    pretrain.arg(plate()).arg("--policy").arg(&policy);
+    run(pretrain.arg("--out").arg(&model)).assert_success();
+    let mut embed = example("embed");
+    embed.arg("--data").arg(plate()).arg("--model").arg(&model);
+    run(embed.arg("--out").arg(&embeddings)).assert_success();
+    assert_eq!(table(&embeddings).1.len(), crate::support::STACKS);
+
+    // One plane at a time does not fit what the policy shows.
+    let mut pretrain = example("pretrain");
+    pretrain.args(["--encoder", "resnet10-w4", "--epochs", "1", "--data"]);
+    pretrain.arg(plate()).arg("--policy").arg(&policy);
+    let told = run(pretrain.arg("--out").arg(folder.path().join("other")));
+    told.assert_refusal(&[
+        "(2, 96, 96) (planes, rows, columns)",
+        "expected (1, 96, 96)",
+    ]);
+}
+
+#[test]
+fn a_method_that_is_told_labels_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = crate::support::rank_plate(plate(), folder.path());
+    let told = run(command.args(["--method", "supcon", "--labels", "treatment"]));
+    told.assert_success();
+    assert!(
+        told.stderr.contains("no independent evidence"),
+        "{}",
+        told.stderr
+    );
+}
+
+#[test]
 fn a_folder_without_images_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut pretrain = example("pretrain");

@@ -37,8 +37,8 @@ pub enum Collapse {
         /// [`Health::spread`].
         spread: f64,
     },
-    /// Rows differ along one direction alone.
-    OneDimension {
+    /// All rows lie near one line through 0.
+    Line {
         /// [`Health::effective_rank`].
         effective_rank: f64,
     },
@@ -52,9 +52,9 @@ impl std::fmt::Display for Collapse {
                 "the representation has collapsed: all images give nearly the same row (spread {spread:.4}, \
                  healthy is about 1)"
             ),
-            Self::OneDimension { effective_rank } => write!(
+            Self::Line { effective_rank } => write!(
                 out,
-                "the representation has collapsed: images differ in one direction alone (effective rank \
+                "the representation has collapsed: the rows of all images are multiples of one (effective rank \
                  {effective_rank:.2})"
             ),
         }
@@ -115,7 +115,7 @@ impl Health {
             return Some(Collapse::Constant { spread });
         }
         if effective_rank.is_nan() || effective_rank < 1.2 {
-            return Some(Collapse::OneDimension { effective_rank });
+            return Some(Collapse::Line { effective_rank });
         }
         None
     }
@@ -248,15 +248,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_has_collapsed_to_one_dimension() {
+    fn a_line_through_zero_has_collapsed() {
         let line = Array2::from_shape_fn((8, 4), |(row, column)| {
             (row as f32 - 3.5) * (column as f32 + 1.0)
         });
         let health = Health::measure(line.view(), None).unwrap();
-        assert!(matches!(
-            health.collapse(),
-            Some(Collapse::OneDimension { .. })
-        ));
+        assert!(matches!(health.collapse(), Some(Collapse::Line { .. })));
         assert_eq!(health.alignment, None);
         assert_eq!(health.agreement, None);
     }

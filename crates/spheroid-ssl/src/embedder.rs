@@ -3,6 +3,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use ndarray::{Array2, Array3};
+use spheroid_augment::{Image, Normalize};
 use spheroid_core::Embed;
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 pub struct FrozenEncoder {
     encoder: Encoder,
     pooling: Pooling,
+    normalize: Option<Normalize>,
     device: Device,
 }
 
@@ -32,8 +34,29 @@ impl FrozenEncoder {
         Self {
             encoder: encoder.valid().to_device(&device),
             pooling,
+            normalize: None,
             device,
         }
+    }
+}
+
+impl FrozenEncoder {
+    /// Normalises every image first, as the views were on which the encoder learned.
+    pub fn with_normalize(self, normalize: Option<Normalize>) -> Self {
+        Self { normalize, ..self }
+    }
+
+    /// Planes of an image.
+    pub fn planes(&self) -> usize {
+        self.encoder.planes()
+    }
+
+    fn normalized(&self, image: &Array3<f32>) -> Result<Array3<f32>, SslError> {
+        let image = Image::new(image)?;
+        Ok(match &self.normalize {
+            Some(normalize) => normalize.apply(image)?.into_samples(),
+            None => image.into_samples(),
+        })
     }
 }
 
@@ -48,8 +71,15 @@ impl Embed for FrozenEncoder {
 
     fn embed(&self, images: &[Array3<f32>]) -> Result<Array2<f32>, SslError> {
         let mut rows = Vec::with_capacity(images.len() * self.dim());
-        for chunk in images.chunks(BATCH) {
-            let batch = to_tensor(chunk, &self.encoder, &self.device)?;
+        for (number, chunk) in images.chunks(BATCH).enumerate() {
+            let batch = if self.normalize.is_some() {
+                let normalized = chunk.iter().map(|image| self.normalized(image));
+                let normalized = normalized.collect::<Result<Vec<_>, _>>()?;
+                to_tensor(&normalized, &self.encoder, &self.device)
+            } else {
+                to_tensor(chunk, &self.encoder, &self.device)
+            };
+            let batch = batch.map_err(|error| error.renumbered(|index| number * BATCH + index))?;
             let features = self.encoder.pooled(batch, self.pooling).into_data();
             rows.extend(
                 features
@@ -140,16 +170,31 @@ mod tests {
     fn images_that_do_not_fit_are_named() {
         let mut broken = image(0.0);
         broken[[0, 1, 1]] = f32::NAN;
-        let error = frozen()
-            .embed(&[image(0.0), broken])
-            .unwrap_err()
-            .to_string();
-        assert!(error.starts_with("image 1 is holding NaN"), "{error}");
+        // Behind the first batch.
+        let mut images = vec![image(0.0); BATCH + 8];
+        images[BATCH + 5] = broken;
+        let error = frozen().embed(&images).unwrap_err().to_string();
+        assert!(error.starts_with("image 37 is holding NaN"), "{error}");
         let error = frozen()
             .embed(&[image(0.0), Array3::zeros((1, 32, 31))])
             .unwrap_err();
         assert!(error.to_string().contains("(1, 32, 31)"), "{error}");
         let error = frozen().embed(&[Array3::zeros((3, 32, 32))]).unwrap_err();
         assert!(matches!(error, SslError::Image { index: 0, .. }));
+    }
+
+    #[test]
+    fn images_are_normalised_as_views_were() {
+        let normalize = Normalize {
+            mean: vec![0.5],
+            deviation: vec![0.25],
+        };
+        let images = [image(0.0), image(1.0)];
+        let by_hand = images.clone().map(|image| (image - 0.5) / 0.25);
+        let normalized = frozen().with_normalize(Some(normalize));
+        assert_eq!(
+            normalized.embed(&images).unwrap(),
+            frozen().embed(&by_hand).unwrap()
+        );
     }
 }

@@ -148,3 +148,21 @@ pub enum SslError {
         source: std::io::Error,
     },
 }
+
+impl SslError {
+    /// Names another image than the place in a batch.
+    pub(crate) fn renumbered(self, number: impl Fn(usize) -> usize) -> Self {
+        match self {
+            Self::Image {
+                index,
+                found,
+                expected,
+            } => Self::Image {
+                index: number(index),
+                found,
+                expected,
+            },
+            other => other,
+        }
+    }
+}

@@ -257,7 +257,7 @@ pub fn train<M: Method, V: Views>(
                 let done = epoch * steps_per_epoch + step;
                 let learning_rate = config.rate(done, steps_per_epoch);
                 method = optimizer.step(learning_rate, method, accumulator.grads());
-                method = method.after_step((done + 1) as f64 / steps as f64);
+                method = method.after_step(done as f64 / steps as f64);
                 sum += loss;
                 on_progress(Progress::Step {
                     loss,
@@ -294,6 +294,7 @@ pub fn train<M: Method, V: Views>(
 
 fn to_device(batch: HostBatch, encoder: &Encoder, device: &Device) -> Result<Batch, SslError> {
     let HostBatch {
+        items,
         views,
         labels,
         descriptions,
@@ -304,7 +305,10 @@ fn to_device(batch: HostBatch, encoder: &Encoder, device: &Device) -> Result<Bat
         let shape = [images, values.len() / images.max(1)];
         Tensor::from_data(TensorData::new(values, shape), device)
     });
-    let views = views.iter().map(|view| to_tensor(view, encoder, device));
+    let views = views.iter().map(|view| {
+        let tensor = to_tensor(view, encoder, device);
+        tensor.map_err(|error| error.renumbered(|index| items[index]))
+    });
     Ok(Batch {
         views: views.collect::<Result<_, _>>()?,
         labels,

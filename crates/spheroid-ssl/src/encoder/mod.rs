@@ -120,12 +120,29 @@ impl EncoderConfig {
     }
 }
 
-/// Refuses sizes that no network has, so that a wrong setting cannot ask for all memory.
 fn size(name: &'static str, value: usize) -> Result<usize, ParamError> {
-    const MOST: usize = 4096;
     at_least(name, value, 1, "at least 1")?;
-    if value > MOST {
-        return Err(ParamError::new(name, value, "at most 4096"));
+    bounded(name, value, &[])
+}
+
+/// Refuses `value` when, times the other `factors`, it makes more weights than any network here has: a
+/// wrong setting shall not ask for all memory.
+pub(crate) fn bounded(
+    name: &'static str,
+    value: usize,
+    factors: &[usize],
+) -> Result<usize, ParamError> {
+    /// A GiB of them.
+    const MOST: f64 = (1u64 << 28) as f64;
+    let weights = factors
+        .iter()
+        .fold(value as f64, |product, factor| product * *factor as f64);
+    if weights > MOST {
+        return Err(ParamError::new(
+            name,
+            value,
+            "small enough for 1 GiB of weights",
+        ));
     }
     Ok(value)
 }

@@ -9,7 +9,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
 
-use super::size;
+use super::{bounded, size};
 
 /// Settings of a [`ResNet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +66,15 @@ impl ResNetConfig {
         for blocks in self.blocks {
             size("blocks", blocks)?;
         }
+        // The 3 × 3 convolutions of the last stage are the largest, and twice as many as its blocks.
+        let last = self.width.saturating_mul(8);
+        bounded("width", last, &[last, 9, 2])?;
+        let blocks = self
+            .blocks
+            .iter()
+            .fold(0usize, |sum, blocks| sum.saturating_add(*blocks));
+        bounded("blocks", blocks, &[last, last, 9])?;
+        bounded("planes", self.planes, &[self.width, 49])?;
         let mut inputs = self.width;
         let mut stage = |index: usize| {
             let channels = self.width << index;

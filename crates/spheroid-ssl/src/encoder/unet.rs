@@ -6,7 +6,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
 
-use super::{resnet::convolution, size};
+use super::{bounded, resnet::convolution, size};
 
 /// Settings of a [`UNet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ impl UNetConfig {
     pub(super) fn build(&self, device: &Device) -> Result<UNet, ParamError> {
         size("planes", self.planes)?;
         size("width", self.width)?;
+        let last = self.width.saturating_mul(16);
+        bounded("width", last, &[last, 9, 2])?;
+        bounded("planes", self.planes, &[self.width, 9])?;
         let width = self.width;
         let level = |inputs, outputs| Level::new(inputs, outputs, device);
         Ok(UNet {

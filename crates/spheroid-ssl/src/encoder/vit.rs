@@ -12,7 +12,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
 
-use super::size;
+use super::{bounded, size};
 use crate::init::linear;
 
 /// Settings of a [`Vit`].
@@ -62,6 +62,9 @@ impl VitConfig {
         size("depth", depth)?;
         size("heads", heads)?;
         size("grid", grid)?;
+        bounded("width", width, &[width, 12, depth])?;
+        bounded("grid", grid, &[grid, width])?;
+        bounded("patch", patch, &[patch, planes, width])?;
         if !width.is_multiple_of(4) || !width.is_multiple_of(heads) {
             let rule = "a multiple of 4 and of the number of heads";
             return Err(ParamError::new("width", width, rule));

@@ -77,13 +77,15 @@ pub struct ConVirt {
 }
 
 impl Method for ConVirt {
+    const LEARNS_FROM_LABELS: bool = true;
+
     fn encoder(&self) -> &Encoder {
         &self.encoder
     }
 
     fn step(&self, batch: Batch) -> Result<Step, SslError> {
         let images = batch.images("ConVIRT", 2, 1)?;
-        let descriptions = batch.descriptions("ConVIRT")?;
+        let descriptions = batch.descriptions("ConVIRT", self.text.inputs())?;
         let groups = equal_rows(descriptions.clone());
         let features = encode(&self.encoder, &batch.views);
         let views = features.len();

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     SslError,
-    encoder::Encoder,
+    encoder::{Encoder, bounded},
     init::{draw_weights, linear},
 };
 
@@ -50,7 +50,7 @@ impl Default for DinoConfig {
             student_temperature: 0.1,
             teacher_temperature: 0.04,
             center_momentum: 0.9,
-            momentum: 0.98,
+            momentum: 0.95,
         }
     }
 }
@@ -60,6 +60,8 @@ impl DinoConfig {
         at_least("hidden", self.hidden, 1, "at least 1")?;
         at_least("bottleneck", self.bottleneck, 1, "at least 1")?;
         at_least("prototypes", self.prototypes, 2, "at least 2")?;
+        bounded("prototypes", self.prototypes, &[self.bottleneck])?;
+        bounded("hidden", self.hidden, &[self.hidden.max(self.bottleneck)])?;
         let device = encoder.device();
         let head = DinoHead {
             mlp1: linear(encoder.features(), self.hidden, &device),

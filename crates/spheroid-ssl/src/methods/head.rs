@@ -6,7 +6,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, at_least};
 
-use crate::init::linear;
+use crate::{encoder::bounded, init::linear};
 
 /// Settings of a [`ProjectionHead`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ impl HeadConfig {
         at_least("layers", self.layers, 1, "at least 1")?;
         at_least("hidden", self.hidden, 1, "at least 1")?;
         at_least("outputs", self.outputs, 1, "at least 1")?;
+        let widest = self.hidden.max(self.outputs).max(inputs);
+        bounded("layers", self.layers, &[widest, widest])?;
         let last = self.layers - 1;
         let sizes = |layer| {
             let inputs = if layer == 0 { inputs } else { self.hidden };
@@ -83,6 +85,12 @@ pub struct ProjectionHead {
 }
 
 impl ProjectionHead {
+    /// Features that it takes.
+    pub(super) fn inputs(&self) -> usize {
+        let [inputs, _] = self.layers[0].weight.val().dims();
+        inputs
+    }
+
     /// # Shapes
     /// `features` `[batch, inputs]`; output `[batch, outputs]`.
     pub fn forward(&self, features: Tensor<2>) -> Tensor<2> {

@@ -10,7 +10,7 @@ use spheroid_core::{DrawKey, ParamError, at_least};
 use super::{Batch, Method, Step, Targets};
 use crate::{
     SslError,
-    encoder::{Encoder, TransformerBlock, Vit, layer_norm, sin_cos_positions},
+    encoder::{Encoder, TransformerBlock, Vit, bounded, layer_norm, sin_cos_positions},
     init::{draw_weights, linear},
 };
 
@@ -49,6 +49,7 @@ impl MaeConfig {
         at_least("width", self.width, 4, "at least 4")?;
         at_least("depth", self.depth, 1, "at least 1")?;
         at_least("heads", self.heads, 1, "at least 1")?;
+        bounded("width", self.width, &[self.width, 12, self.depth])?;
         if !self.width.is_multiple_of(4) || !self.width.is_multiple_of(self.heads) {
             let rule = "a multiple of 4 and of the number of heads";
             return Err(ParamError::new("width", self.width, rule).into());
@@ -81,7 +82,7 @@ impl MaeConfig {
 ///
 /// # Source
 /// He et al. 2021, "Masked Autoencoders Are Scalable Vision Learners", arXiv 2111.06377, section 3, with the
-/// normalised target of section 4.
+/// normalised target of section 4. **Differs**: the encoder's positions go on learning.
 #[derive(Module, Debug)]
 pub struct Mae {
     encoder: Encoder,
@@ -105,6 +106,13 @@ impl Method for Mae {
 
     fn step(&self, batch: Batch) -> Result<Step, SslError> {
         batch.images("MAE", 1, 1)?;
+        if batch
+            .views
+            .iter()
+            .any(|view| view.dims() != batch.views[0].dims())
+        {
+            return Err(ParamError::new("views", "of several sizes", "of one size for MAE").into());
+        }
         let key = batch.key;
         let images = Tensor::cat(batch.views, 0);
         let Encoder::Vit(vit) = &self.encoder else {

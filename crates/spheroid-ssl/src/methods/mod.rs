@@ -23,7 +23,7 @@ mod vicreg;
 
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
-use spheroid_core::DrawKey;
+use spheroid_core::{DrawKey, ParamError};
 
 pub use barlow_twins::{BarlowTwins, BarlowTwinsConfig};
 pub use byol::{Byol, ByolConfig};
@@ -44,6 +44,10 @@ use crate::{SslError, encoder::Encoder};
 
 /// Something that can be trained on views of images.
 pub trait Method: Module {
+    /// Whether it is told labels or descriptions, so that what its features say of them is no independent
+    /// evidence.
+    const LEARNS_FROM_LABELS: bool = false;
+
     /// The encoder that is used after training.
     fn encoder(&self) -> &Encoder;
 
@@ -91,6 +95,10 @@ impl Batch {
         if count < images {
             return Err(refuse("images", count, images));
         }
+        if let Some(other) = self.views.iter().find(|view| view.dims()[0] != count) {
+            let rule = "as many images in every view";
+            return Err(ParamError::new("views", other.dims()[0], rule).into());
+        }
         Ok(count)
     }
 
@@ -107,16 +115,29 @@ impl Batch {
 
     fn labels(&self, method: &'static str) -> Result<&[usize], SslError> {
         let what = "labels";
-        self.labels
+        let labels = self
+            .labels
             .as_deref()
-            .ok_or(SslError::NothingToLearnFrom { method, what })
+            .ok_or(SslError::NothingToLearnFrom { method, what })?;
+        if labels.len() != self.views[0].dims()[0] {
+            return Err(ParamError::new("labels", labels.len(), "one for each image").into());
+        }
+        Ok(labels)
     }
 
-    fn descriptions(&self, method: &'static str) -> Result<Tensor<2>, SslError> {
+    /// Descriptions of `features` numbers.
+    fn descriptions(&self, method: &'static str, features: usize) -> Result<Tensor<2>, SslError> {
         let what = "descriptions of the treatments";
-        self.descriptions
+        let descriptions = self
+            .descriptions
             .clone()
-            .ok_or(SslError::NothingToLearnFrom { method, what })
+            .ok_or(SslError::NothingToLearnFrom { method, what })?;
+        if descriptions.dims() != [self.views[0].dims()[0], features] {
+            let rule = "one for each image, of as many numbers as the method was built for";
+            let got = format!("{:?}", descriptions.dims());
+            return Err(ParamError::new("descriptions", got, rule).into());
+        }
+        Ok(descriptions)
     }
 }
 
@@ -186,6 +207,13 @@ macro_rules! methods {
                 }
             }
 
+            /// Whether the method is told labels or descriptions.
+            pub fn learns_from_labels(&self) -> bool {
+                match self {
+                    $(Self::$method(_) => $method::LEARNS_FROM_LABELS,)+
+                }
+            }
+
             /// Joins `encoder`, which has not been trained here yet, with heads whose weights are drawn
             /// from `seed`.
             ///
@@ -245,7 +273,7 @@ methods! {
 /// Features of every view, `[image, feature]` each.
 ///
 /// Neighbouring views of one size go through the encoder together, so that batch norm sees one
-/// distribution.
+/// distribution. The papers of SimSiam, BYOL, Barlow Twins and VICReg encode one view after the other.
 fn encode(encoder: &Encoder, views: &[Tensor<4>]) -> Vec<Tensor<2>> {
     let runs = views.chunk_by(|a, b| a.dims() == b.dims());
     let features = runs.flat_map(|run| {

@@ -56,6 +56,8 @@ pub struct SupCon {
 }
 
 impl Method for SupCon {
+    const LEARNS_FROM_LABELS: bool = true;
+
     fn encoder(&self) -> &Encoder {
         &self.encoder
     }

@@ -11,7 +11,7 @@ use super::{Batch, Method, Step, Targets, encode};
 use crate::{
     SslError,
     embedder::to_tensor,
-    encoder::Encoder,
+    encoder::{Encoder, bounded},
     init::{draw_weights, linear},
 };
 
@@ -28,6 +28,7 @@ impl SupervisedConfig {
         seed: u64,
     ) -> Result<Supervised, SslError> {
         at_least("classes", targets.classes, 2, "at least 2 to learn from")?;
+        bounded("classes", targets.classes, &[encoder.features()])?;
         let classifier = linear(encoder.features(), targets.classes, &encoder.device());
         Ok(Supervised {
             classifier: draw_weights(classifier, seed.wrapping_add(1)),
@@ -61,8 +62,9 @@ impl Supervised {
         let network = self.valid().to_device(&device);
         let [_, classes] = network.classifier.weight.val().dims();
         let mut predicted = Vec::with_capacity(images.len());
-        for chunk in images.chunks(BATCH) {
-            let batch = to_tensor(chunk, &network.encoder, &device)?;
+        for (number, chunk) in images.chunks(BATCH).enumerate() {
+            let batch = to_tensor(chunk, &network.encoder, &device)
+                .map_err(|error| error.renumbered(|index| number * BATCH + index))?;
             let logits = network.classifier.forward(network.encoder.forward(batch));
             let logits = logits.into_data().try_to_vec::<f32>();
             let logits = logits.expect("logits are 32-bit floats");
@@ -76,13 +78,15 @@ impl Supervised {
 }
 
 impl Method for Supervised {
+    const LEARNS_FROM_LABELS: bool = true;
+
     fn encoder(&self) -> &Encoder {
         &self.encoder
     }
 
     fn step(&self, batch: Batch) -> Result<Step, SslError> {
         batch.images("supervised learning", 1, 1)?;
-        let labels = batch.labels("supervised learning")?;
+        let labels = batch.labels("supervised learning")?.to_vec();
         let [_, classes] = self.classifier.weight.val().dims();
         if let Some(label) = labels.iter().find(|label| **label >= classes) {
             let rule = "below the number of classes that the method was built for";

@@ -281,6 +281,26 @@ fn batches_that_a_method_cannot_use_are_refused() {
     };
     let error = refusal("supervised", strange);
     assert!(error.contains("`label`"), "{error}");
+    for name in ["supcon", "supervised"] {
+        let short = Batch {
+            labels: Some(vec![0, 1]),
+            ..batch(4, 2, &device)
+        };
+        let error = refusal(name, short);
+        assert!(error.contains("one for each image"), "{name}: {error}");
+    }
+    for descriptions in [[3, 3], [4, 2]] {
+        let wrong = Batch {
+            descriptions: Some(Tensor::ones(descriptions, &device)),
+            ..batch(4, 2, &device)
+        };
+        let error = refusal("convirt", wrong);
+        assert!(error.contains("descriptions"), "{error}");
+    }
+    let mut uneven = batch(4, 2, &device);
+    uneven.views[1] = uneven.views[1].clone().narrow(0, 0, 3);
+    let error = refusal("simclr", uneven);
+    assert!(error.contains("as many images in every view"), "{error}");
     let alone = Batch {
         labels: Some(vec![0, 1]),
         ..batch(2, 1, &device)
@@ -294,13 +314,18 @@ fn many_views_and_views_of_two_sizes_are_taken_where_they_make_sense() {
     let device = Device::flex().autodiff();
     for name in ["simclr", "triplet", "supcon", "convirt", "mae", "dino"] {
         let method = smallest(name, 1).to_device(&device).train();
-        let mut batch = batch(4, 4, &device);
-        if name != "mae" {
-            for view in &mut batch.views[2..] {
-                *view = view.clone().narrow(2, 0, 16).narrow(3, 0, 16);
-            }
+        let many = batch(4, 4, &device);
+        let mut sizes = many.clone();
+        for view in &mut sizes.views[2..] {
+            *view = view.clone().narrow(2, 0, 16).narrow(3, 0, 16);
         }
-        let step = method.step(batch).unwrap();
+        let step = if name == "mae" {
+            let error = method.step(sizes).unwrap_err().to_string();
+            assert!(error.contains("of one size for MAE"), "{error}");
+            method.step(many).unwrap()
+        } else {
+            method.step(sizes).unwrap()
+        };
         assert!(step.loss.into_scalar::<f32>().is_finite(), "{name}");
     }
 }
@@ -335,19 +360,61 @@ impl burn::module::ModuleVisitor for Finite<'_> {
 #[test]
 fn targets_get_no_gradient_and_follow() {
     let device = Device::flex().autodiff();
-    for name in ["byol", "dino"] {
+    for (name, momentum) in [("byol", 0.99f32), ("dino", 0.95)] {
         let method = smallest(name, 1).to_device(&device).train();
         let step = method.step(batch(4, 2, &device)).unwrap();
         let gradients = step.loss.backward();
         let gradients = burn::optim::GradientsParams::from_grads(gradients, &method);
-        let (trained, target) = match &method {
-            AnyMethod::Byol(byol) => byol.sides(),
-            AnyMethod::Dino(dino) => dino.sides(),
-            _ => unreachable!(),
-        };
+        let (trained, target) = method.sides();
         assert!(counted(trained, &gradients) > 10, "{name}");
         assert_eq!(counted(target, &gradients), 0, "{name}");
+        assert!(
+            gradients.len() > counted(trained, &gradients),
+            "{name}: the head learns too"
+        );
+
+        let sgd = crate::OptimizerConfig::Sgd { momentum: 0.0 };
+        let mut optimizer = sgd.build(0.0, None).unwrap();
+        let method = optimizer.step(0.5, method, gradients);
+        let before = values(method.sides().1);
+        let method = method.after_step(0.0);
+        let (trained, target) = method.sides();
+        let mut moved = 0;
+        for ((after, before), online) in values(target).iter().zip(&before).zip(values(trained)) {
+            moved += usize::from(after != before);
+            for ((after, before), online) in after.iter().zip(before).zip(&online) {
+                let expected = momentum * before + (1.0 - momentum) * online;
+                assert!((after - expected).abs() < 1e-5, "{name}");
+            }
+        }
+        assert!(moved > 10, "{name}: {moved}");
     }
+}
+
+impl AnyMethod {
+    /// The encoder that learns and the one that follows.
+    fn sides(&self) -> (&Encoder, &Encoder) {
+        match self {
+            Self::Byol(byol) => byol.sides(),
+            Self::Dino(dino) => dino.sides(),
+            _ => unreachable!("no other method has two encoders"),
+        }
+    }
+}
+
+/// Weights of every convolution, in order.
+fn values(encoder: &Encoder) -> Vec<Vec<f32>> {
+    struct Values(Vec<Vec<f32>>);
+    impl burn::module::ModuleVisitor for Values {
+        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+            if D == 4 {
+                self.0.push(param.val().into_data().try_to_vec().unwrap());
+            }
+        }
+    }
+    let mut values = Values(Vec::new());
+    encoder.visit(&mut values);
+    values.0
 }
 
 fn counted(encoder: &Encoder, gradients: &burn::optim::GradientsParams) -> usize {

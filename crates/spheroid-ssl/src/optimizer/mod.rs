@@ -78,7 +78,11 @@ impl OptimizerConfig {
         if let Some(norm) = clip_norm {
             positive("clip_norm", norm)?;
         }
-        let adamw = |decay: f64| AdamWConfig::new().with_weight_decay(decay as f32).build();
+        // PyTorch's ε; burn's own is a thousand times larger.
+        let adamw = |decay: f64| {
+            let config = AdamWConfig::new().with_epsilon(1e-8);
+            config.with_weight_decay(decay as f32).build()
+        };
         let (weights, others): (Box<dyn DynOptimizer>, Box<dyn DynOptimizer>) = match self {
             Self::AdamW => (Box::new(adamw(weight_decay)), Box::new(adamw(0.0))),
             Self::Sgd { momentum } => (

@@ -39,6 +39,9 @@ pub trait Probe: Sync {
     ) -> Result<Vec<usize>, SslError>;
 }
 
+/// A matrix of all classes against all others is made.
+const MOST_CLASSES: usize = 4096;
+
 /// Rows of features with a class and a group each.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelledFeatures {
@@ -64,6 +67,9 @@ impl LabelledFeatures {
                 return Err(ParamError::new(name, count, "as many as there are rows"));
             }
         }
+        if let Some(label) = labels.iter().find(|label| **label >= MOST_CLASSES) {
+            return Err(ParamError::new("labels", label, "below 4096"));
+        }
         if let Some(value) = features.iter().find(|value| !value.is_finite()) {
             return Err(ParamError::new("features", value, "finite"));
         }
@@ -81,7 +87,8 @@ impl LabelledFeatures {
 
     /// Rows to learn from and rows to test with; see [`split_by_group`].
     pub fn split(&self, key: DrawKey) -> (Self, Self) {
-        let [train, test] = split_by_group(&self.labels, &self.groups, key);
+        let [train, test] =
+            split_by_group(&self.labels, &self.groups, key).expect("there is one group a row");
         (self.select(&train), self.select(&test))
     }
 
@@ -112,7 +119,17 @@ impl LabelledFeatures {
 ///
 /// A third of the groups of every class is held out, at least one where a class has two; the class of a
 /// group is the largest label of its rows.
-pub fn split_by_group(labels: &[usize], groups: &[usize], key: DrawKey) -> [Vec<usize>; 2] {
+///
+/// # Errors
+/// When there is not one group a label.
+pub fn split_by_group(
+    labels: &[usize],
+    groups: &[usize],
+    key: DrawKey,
+) -> Result<[Vec<usize>; 2], ParamError> {
+    if labels.len() != groups.len() {
+        return Err(ParamError::new("groups", groups.len(), "as many as labels"));
+    }
     let mut class_of: BTreeMap<usize, usize> = BTreeMap::new();
     for (group, label) in groups.iter().zip(labels) {
         let class = class_of.entry(*group).or_insert(*label);
@@ -130,7 +147,7 @@ pub fn split_by_group(labels: &[usize], groups: &[usize], key: DrawKey) -> [Vec<
         held_out.extend(&groups[..count]);
     }
     let (test, train) = (0..labels.len()).partition(|row| held_out.contains(&groups[*row]));
-    [train, test]
+    Ok([train, test])
 }
 
 /// How often rows of a class were taken for another.
@@ -144,7 +161,8 @@ impl ConfusionMatrix {
     /// Counts predictions.
     ///
     /// # Errors
-    /// When there are not as many predictions as labels, or one is not below `classes`.
+    /// When there are not as many predictions as labels, one is not below `classes`, or there are more than
+    /// 4096 classes.
     pub fn new(labels: &[usize], predicted: &[usize], classes: usize) -> Result<Self, ParamError> {
         if labels.len() != predicted.len() {
             return Err(ParamError::new(
@@ -152,6 +170,9 @@ impl ConfusionMatrix {
                 predicted.len(),
                 "as many as labels",
             ));
+        }
+        if classes > MOST_CLASSES {
+            return Err(ParamError::new("classes", classes, "at most 4096"));
         }
         let mut counts = Array2::zeros((classes, classes));
         for (label, predicted) in labels.iter().zip(predicted) {
@@ -434,6 +455,9 @@ mod tests {
         assert!(LabelledFeatures::new(Array2::zeros((0, 2)), vec![], vec![]).is_err());
         assert!(LabelledFeatures::new(Array2::zeros((2, 2)), vec![0], vec![0, 1]).is_err());
         assert!(LabelledFeatures::new(Array2::zeros((2, 2)), vec![0, 1], vec![0]).is_err());
+        assert!(LabelledFeatures::new(Array2::zeros((1, 1)), vec![usize::MAX], vec![0]).is_err());
+        assert!(split_by_group(&[0, 1], &[0], key(1)).is_err());
+        assert!(ConfusionMatrix::new(&[], &[], 1 << 40).is_err());
         let nan = Array2::from_elem((1, 1), f32::NAN);
         assert!(LabelledFeatures::new(nan, vec![0], vec![0]).is_err());
         let alone = data(vec![0, 1], vec![0, 1]);

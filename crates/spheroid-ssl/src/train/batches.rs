@@ -65,6 +65,8 @@ pub trait Views: Sync {
 
 /// What one forward pass gets, still on the host.
 pub(super) struct HostBatch {
+    /// Numbers of the images.
+    pub(super) items: Vec<usize>,
     /// Outer index the view.
     pub(super) views: Vec<Vec<Array3<f32>>>,
     pub(super) labels: Option<Vec<usize>>,
@@ -163,6 +165,7 @@ pub(super) fn make_batch<V: Views>(
         });
     }
     Ok(HostBatch {
+        items: batch.to_vec(),
         views: by_view,
         labels,
         descriptions: descriptions.map(|rows| rows.concat()),

@@ -40,7 +40,8 @@ pub(super) struct Checkpoint {
 /// Writes `epoch-NNNNN` into `folder` and removes the older ones.
 ///
 /// The folder gets its name only when everything in it is written, so a run that is killed at any
-/// moment leaves either the old checkpoint or the new one.
+/// moment leaves either the old checkpoint or the new one; one that starts anew over the folder of another may
+/// leave none.
 pub(super) fn save<M: Method>(
     checkpoints: &Checkpoints<'_>,
     config: &TrainConfig,
@@ -60,7 +61,7 @@ pub(super) fn save<M: Method>(
         folder, identity, ..
     } = *checkpoints;
     let older = complete(folder)?;
-    let name = format!("epoch-{:05}", epochs.len());
+    let name = name(epochs.len());
     let partial = folder.join(format!(".partial-{name}"));
     if partial.exists() {
         std::fs::remove_dir_all(&partial).map_err(io(&partial, "remove"))?;
@@ -89,6 +90,11 @@ pub(super) fn save<M: Method>(
     Ok(())
 }
 
+/// Folder of the checkpoint after so many epochs.
+fn name(epochs: usize) -> String {
+    format!("epoch-{epochs:05}")
+}
+
 /// The newest complete checkpoint, `None` when there is none.
 pub(super) fn load(
     checkpoints: &Checkpoints<'_>,
@@ -101,6 +107,15 @@ pub(super) fn load(
     let state: State = read_json(&path)?;
     if state.config != *config || state.identity != checkpoints.identity {
         return Err(SslError::OtherRun { path });
+    }
+    if folder.file_name() != Some(name(state.epochs.len()).as_ref())
+        || state.epochs.len() > config.epochs
+    {
+        let reason = format!(
+            "lists {} epochs, which is not what it holds",
+            state.epochs.len()
+        );
+        return Err(SslError::Model { path, reason });
     }
     Ok(Some(Checkpoint {
         folder,

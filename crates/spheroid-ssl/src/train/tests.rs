@@ -113,7 +113,10 @@ fn every_method_learns() {
         let device = Device::flex();
         let trained = train(method(name), &Gratings, &config, &device, None, |_| ()).unwrap();
         let (first, last) = (trained.epochs[0].loss, trained.epochs[79].loss);
-        assert!(last < 0.9 * first, "{name}: from {first} to {last}");
+        assert!(
+            first - last > 0.1 * first.abs(),
+            "{name}: from {first} to {last}"
+        );
     }
 }
 
