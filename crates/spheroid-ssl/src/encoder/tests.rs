@@ -222,11 +222,13 @@ fn settings_that_make_no_sense_are_refused() {
         "vit-tiny-w0",
         "vit-tiny-w6",
         "vit-tiny-w130",
+        "vit-tiny-w40000",
+        "unet-w2000",
     ] {
         let config = EncoderConfig::by_name(name, 1).unwrap();
         assert!(config.build(1, &Device::flex()).is_err(), "{name}");
     }
-    for planes in [0, 5000] {
+    for planes in [0, 1 << 40] {
         for name in EncoderConfig::NAMES {
             let config = EncoderConfig::by_name(name, planes).unwrap();
             assert!(config.build(1, &Device::flex()).is_err(), "{name}");
