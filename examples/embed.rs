@@ -14,6 +14,9 @@ use spheroid::{crops::Crops, embed, prepare::PrepareConfig, pretrain::Model};
 /// Embeds the images of a plate.
 #[derive(Parser)]
 struct Arguments {
+    /// Folder with images.csv and plate_map.csv (or plate_map.toml).
+    #[arg(long)]
+    data: PathBuf,
     #[command(flatten)]
     plate: support::PlateArguments,
     /// Folder that the example `pretrain` wrote; without one, area, circularity and darkness are
@@ -43,11 +46,11 @@ fn embed_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         .as_ref()
         .map(|folder| Model::load(folder, &device))
         .transpose()?;
-    let plate = arguments.plate.open()?;
+    let plate = arguments.plate.open(&arguments.data)?;
     let beside = arguments
         .model
         .as_ref()
-        .unwrap_or(&arguments.plate.data)
+        .unwrap_or(&arguments.data)
         .join("crops");
     let folder = arguments.crops.as_ref().unwrap_or(&beside);
     let prepare = model

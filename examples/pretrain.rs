@@ -16,8 +16,7 @@ use std::{
 
 use clap::Parser;
 use spheroid::{
-    PipelineError, Plate,
-    core::PlateFormat,
+    PipelineError,
     crops::Crops,
     labelled::LabelledImages,
     pretrain::{Model, PretrainConfig},
@@ -30,12 +29,8 @@ struct Arguments {
     /// Folder of a plate: images.csv and plate_map.csv (or plate_map.toml).
     #[arg(long, required_unless_present = "images")]
     data: Option<PathBuf>,
-    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
-    #[arg(long, requires = "data")]
-    pattern: Option<String>,
-    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
-    #[arg(long, default_value_t = 96)]
-    wells: usize,
+    #[command(flatten)]
+    plate: support::PlateArguments,
     /// Day on which the drugs were given, after the images of that day.
     #[arg(long, default_value = "7")]
     drug_day: spheroid::core::Day,
@@ -99,8 +94,7 @@ fn on_plate(arguments: &Arguments, data: &Path, device: &Device) -> Result<Model
     let Arguments { training, out, .. } = arguments;
     let mut config = training.config()?;
     config.views.drug_day = arguments.drug_day;
-    let format = PlateFormat::try_from(arguments.wells)?;
-    let plate = Plate::open(data, arguments.pattern.as_deref(), format)?;
+    let plate = arguments.plate.open(data)?;
     let crops = Crops::prepare(&plate, &out.join("crops"), &config.prepare, &bars)?;
     for warning in plate.warnings().iter().chain(&crops.warnings()) {
         eprintln!("warning: {warning}");

@@ -20,9 +20,8 @@ use std::{
 use clap::Parser;
 use ndarray::Axis;
 use spheroid::{
-    Plate,
     augment::PolicyConfig,
-    core::{DrawKey, PlateFormat},
+    core::DrawKey,
     crops::Crops,
     embed::embed,
     labelled::{LabelledImages, after_drug},
@@ -46,12 +45,8 @@ struct Arguments {
     /// Folder of a plate: images.csv and plate_map.csv (or plate_map.toml).
     #[arg(long, required_unless_present = "images")]
     data: Option<PathBuf>,
-    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
-    #[arg(long, requires = "data")]
-    pattern: Option<String>,
-    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
-    #[arg(long, default_value_t = 96)]
-    wells: usize,
+    #[command(flatten)]
+    plate: support::PlateArguments,
     /// Day on which the drugs were given, after the images of that day.
     #[arg(long, default_value = "7")]
     drug_day: spheroid::core::Day,
@@ -240,11 +235,7 @@ fn of_plate(
     device: &Device,
 ) -> Result<Probable, Box<dyn Error>> {
     let bars = support::Bars::default();
-    let plate = Plate::open(
-        folder,
-        arguments.pattern.as_deref(),
-        PlateFormat::try_from(arguments.wells)?,
-    )?;
+    let plate = arguments.plate.open(folder)?;
     let config = match model {
         Some(model) => model.config.prepare,
         None => PretrainConfig::by_name(ENCODER, METHOD, 0, arguments.seed)?.prepare,

@@ -11,8 +11,8 @@ use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
 use spheroid::{
-    Monitor, Plate,
-    core::{PlateFormat, Warning},
+    Monitor,
+    core::Warning,
     job::{Finished, JobConfig, run},
     ranking::RankConfig,
     sim::{PlateSimConfig, read_truth},
@@ -24,12 +24,8 @@ struct Arguments {
     /// Folder with images.csv and plate_map.csv (or plate_map.toml).
     #[arg(long)]
     data: Option<PathBuf>,
-    /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
-    #[arg(long, requires = "data")]
-    pattern: Option<String>,
-    /// Wells of the plate: 6, 12, 24, 48, 96, 384 or 1536.
-    #[arg(long, default_value_t = 96)]
-    wells: usize,
+    #[command(flatten)]
+    plate: support::PlateArguments,
     /// Day on which the drugs were given, after the images of that day.
     #[arg(long, default_value = "7")]
     drug_day: spheroid::core::Day,
@@ -63,8 +59,7 @@ fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         Some(data) => data.clone(),
         None => simulate(arguments, &bars)?,
     };
-    let format = PlateFormat::try_from(arguments.wells)?;
-    let plate = Plate::open(&data, arguments.pattern.as_deref(), format)?;
+    let plate = arguments.plate.open(&data)?;
     warn(plate.warnings());
     let truth = data.join("truth.csv");
     let truth = truth.exists().then(|| read_truth(&truth)).transpose()?;

@@ -2,12 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every example uses a part of it")]
 
-use std::{
-    error::Error,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Mutex,
-};
+use std::{error::Error, path::Path, process::ExitCode, sync::Mutex};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -21,12 +16,9 @@ use spheroid::{
     views::{Batches, Labels, Positives, ViewsConfig},
 };
 
-/// Which plate, for programs that work on one that is there.
+/// How the files of a plate are to be read.
 #[derive(Args)]
 pub struct PlateArguments {
-    /// Folder with images.csv and plate_map.csv (or plate_map.toml).
-    #[arg(long)]
-    pub data: PathBuf,
     /// File names that stand in for images.csv, such as {plate}_{well}_d{day}.tif.
     #[arg(long)]
     pattern: Option<String>,
@@ -36,10 +28,10 @@ pub struct PlateArguments {
 }
 
 impl PlateArguments {
-    /// The plate that is meant.
-    pub fn open(&self) -> Result<Plate, PipelineError> {
+    /// The plate in `folder`.
+    pub fn open(&self, folder: &Path) -> Result<Plate, PipelineError> {
         let format = PlateFormat::try_from(self.wells)?;
-        Plate::open(&self.data, self.pattern.as_deref(), format)
+        Plate::open(folder, self.pattern.as_deref(), format)
     }
 }
 
