@@ -26,7 +26,7 @@ use crate::{
 /// The default encoder.
 pub const ENCODER: &str = "resnet10-w16";
 /// The default method.
-pub const METHOD: &str = "simclr";
+pub const METHOD: &str = "byol";
 /// The default policy of views.
 pub const POLICY: &str = "spheroid";
 /// The default number of passes over the images.
