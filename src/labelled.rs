@@ -7,15 +7,15 @@ use std::{
 
 use ndarray::{Array2, Array3, Axis};
 use sha2::{Digest, Sha256};
-use spheroid_augment::{Image, Policy, PolicyConfig};
-use spheroid_core::{Embed, Group, ParamError, PlateMap, at_least};
+use spheroid_augment::{Policy, PolicyConfig};
+use spheroid_core::{Embed, ParamError, PlateMap, at_least};
 use spheroid_imaging::{Limits, Scale, read_stack};
 use spheroid_ssl::{SslError, train::Views};
 
 use crate::{
     Monitor, PipelineError,
     crops::{Crops, hex, io},
-    views::{ViewsConfig, label, ranks},
+    views::{ViewsConfig, acting, label, ranks, views_of},
 };
 
 /// Most values that are read into memory: 4 GiB of them.
@@ -289,18 +289,9 @@ impl LabelledImages {
         monitor.start("embedding images", self.len().div_ceil(CHUNK));
         let mut features = Array2::zeros((0, encoder.dim()));
         for chunk in self.images.chunks(CHUNK) {
-            let rows = encoder.embed(chunk).map_err(|error| match error {
-                SslError::Image {
-                    index,
-                    found,
-                    expected,
-                } => SslError::Image {
-                    index: features.nrows() + index,
-                    found,
-                    expected,
-                },
-                other => other,
-            })?;
+            let rows = encoder.embed(chunk);
+            let first = features.nrows();
+            let rows = rows.map_err(|error| error.renumbered(|index| first + index))?;
             features
                 .append(Axis(0), rows.view())
                 .expect("every row has `dim` features");
@@ -339,10 +330,8 @@ pub fn after_drug(
     let mut wells = Vec::new();
     let mut items = Vec::new();
     for (item, key) in crops.keys().enumerate() {
-        let treatment = map.treatment_of(&key.plate_well());
-        if let Some(treatment) = treatment.filter(|_| key.day > config.drug_day) {
-            let acts = (treatment.group != Group::Untreated).then_some(treatment);
-            names.push(label(acts, config.labels));
+        if key.day > config.drug_day && map.treatment_of(&key.plate_well()).is_some() {
+            names.push(label(acting(map, key, config.drug_day), config.labels));
             wells.push(key.plate_well());
             items.push(item);
         }
@@ -388,10 +377,8 @@ impl Views for ImageViews<'_> {
     }
 
     fn views(&self, seed: u64, epoch: u64, item: usize) -> Result<Vec<Array3<f32>>, PipelineError> {
-        let image = Image::new(&self.images.images[item])?;
-        let views = self.policy.views(&image, seed, epoch, item as u64)?;
-        let views = views.anchor.into_iter().chain(views.views);
-        Ok(views.map(Image::into_samples).collect())
+        let image = &self.images.images[item];
+        views_of(image, &self.policy, [seed, epoch, item as u64])
     }
 
     fn label(&self, item: usize) -> Option<usize> {

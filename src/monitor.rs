@@ -1,3 +1,5 @@
+use spheroid_ssl::train::Progress;
+
 /// How a step of training went.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Learning {
@@ -28,4 +30,19 @@ impl Monitor for () {
     fn step(&self, _: Option<Learning>) {}
 
     fn finish(&self) {}
+}
+
+/// Tells `monitor` what a training says of itself.
+pub(crate) fn tell<M>(monitor: &dyn Monitor, stage: &str, progress: &Progress<'_, M>) {
+    match *progress {
+        Progress::Started { done, steps } => monitor.start(stage, steps - done),
+        Progress::Step {
+            loss,
+            learning_rate,
+        } => monitor.step(Some(Learning {
+            loss,
+            learning_rate,
+        })),
+        Progress::Epoch { .. } => {}
+    }
 }

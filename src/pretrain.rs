@@ -16,9 +16,10 @@ use spheroid_ssl::{
 };
 
 use crate::{
-    Learning, Monitor, PipelineError,
+    Monitor, PipelineError,
     crops::{Crops, hex_digest, io, write_json},
     labelled::{ImageViews, LabelledImages},
+    monitor::tell,
     prepare::PrepareConfig,
     views::{PlateViews, ViewsConfig},
 };
@@ -168,21 +169,12 @@ impl Model {
         let targets = views.targets();
         let method = config.method.build(encoder, &targets, config.train.seed)?;
         let mut written = Ok(());
-        let on_progress = |progress: Progress<'_, _>| match progress {
-            Progress::Started { done, steps } => {
-                monitor.start("training the encoder", steps - done)
-            }
-            Progress::Step {
-                loss,
-                learning_rate,
-            } => monitor.step(Some(Learning {
-                loss,
-                learning_rate,
-            })),
-            Progress::Epoch { epochs, .. } => {
-                if written.is_ok() {
-                    written = write_epochs(folder, epochs);
-                }
+        let on_progress = |progress: Progress<'_, _>| {
+            tell(monitor, "training the encoder", &progress);
+            if let Progress::Epoch { epochs, .. } = progress
+                && written.is_ok()
+            {
+                written = write_epochs(folder, epochs);
             }
         };
         let identity =

@@ -12,8 +12,9 @@ use spheroid_ssl::{
 };
 
 use crate::{
-    Learning, Monitor, PipelineError,
+    Monitor, PipelineError,
     labelled::{ImageViews, LabelledImages},
+    monitor::tell,
 };
 
 /// Settings of [`supervised`].
@@ -68,29 +69,23 @@ pub fn supervised(
     let encoder = config.encoder.build(seed, device)?;
     let method = MethodConfig::by_name("supervised")?.build(encoder, &targets, seed)?;
     let mut validations = Ok(Vec::new());
-    let on_progress = |progress: Progress<'_, AnyMethod>| match progress {
-        Progress::Started { steps, .. } => monitor.start("training with labels", steps),
-        Progress::Step {
-            loss,
-            learning_rate,
-        } => monitor.step(Some(Learning {
-            loss,
-            learning_rate,
-        })),
-        Progress::Epoch { method, epochs } => {
-            let due = |epoch: usize| epoch.is_multiple_of(every) || epoch == config.train.epochs;
-            let epoch = epochs.last().filter(|epoch| due(epoch.epoch));
-            if let (Ok(found), Some(epoch), AnyMethod::Supervised(method)) =
-                (&mut validations, epoch, method)
-            {
-                match validate(method, test_images, &config.policy, device) {
-                    Ok(confusion) => found.push(Validation {
-                        epoch: epoch.epoch,
-                        loss: epoch.loss,
-                        confusion,
-                    }),
-                    Err(error) => validations = Err(error),
-                }
+    let on_progress = |progress: Progress<'_, AnyMethod>| {
+        tell(monitor, "training with labels", &progress);
+        let Progress::Epoch { method, epochs } = progress else {
+            return;
+        };
+        let due = |epoch: usize| epoch.is_multiple_of(every) || epoch == config.train.epochs;
+        let epoch = epochs.last().filter(|epoch| due(epoch.epoch));
+        if let (Ok(found), Some(epoch), AnyMethod::Supervised(method)) =
+            (&mut validations, epoch, method)
+        {
+            match validate(method, test_images, &config.policy, device) {
+                Ok(confusion) => found.push(Validation {
+                    epoch: epoch.epoch,
+                    loss: epoch.loss,
+                    confusion,
+                }),
+                Err(error) => validations = Err(error),
             }
         }
     };

@@ -89,15 +89,13 @@ impl<'a> PlateViews<'a> {
         config: ViewsConfig,
     ) -> Result<Self, PipelineError> {
         let keys: Vec<&StackKey> = crops.keys().collect();
-        // The drug has not been given yet, or none is.
-        let treatment = |key: &StackKey| {
-            let treatment = map.treatment_of(&key.plate_well())?;
-            let acts = key.day > config.drug_day && treatment.group != Group::Untreated;
-            acts.then_some(treatment)
-        };
-        let names: Vec<String> = keys
+        let treatments: Vec<_> = keys
             .iter()
-            .map(|key| label(treatment(key), config.labels))
+            .map(|key| acting(map, key, config.drug_day))
+            .collect();
+        let names: Vec<String> = treatments
+            .iter()
+            .map(|treatment| label(*treatment, config.labels))
             .collect();
         Ok(Self {
             crops,
@@ -105,20 +103,13 @@ impl<'a> PlateViews<'a> {
             config,
             partners: partners(&keys, config),
             classes: ranks(&names),
-            descriptions: descriptions(map, keys.iter().map(|key| treatment(key))),
+            descriptions: descriptions(map, treatments.into_iter()),
             days: ranks(&keys.iter().map(|key| key.day).collect::<Vec<_>>()),
         })
     }
 
-    fn of_crop(
-        &self,
-        crop: usize,
-        [seed, epoch, item]: [u64; 3],
-    ) -> Result<Vec<Array3<f32>>, PipelineError> {
-        let crop = self.crops.load(crop)?;
-        let views = self.policy.views(&Image::new(&crop)?, seed, epoch, item)?;
-        let views = views.anchor.into_iter().chain(views.views);
-        Ok(views.map(Image::into_samples).collect())
+    fn of_crop(&self, crop: usize, draw: [u64; 3]) -> Result<Vec<Array3<f32>>, PipelineError> {
+        views_of(&self.crops.load(crop)?, &self.policy, draw)
     }
 }
 
@@ -161,6 +152,27 @@ impl Views for PlateViews<'_> {
             Batches::OneDay => self.days[item],
         }
     }
+}
+
+/// Views that `policy` makes of an image for a seed, an epoch and a number; an anchor comes first.
+pub(crate) fn views_of(
+    image: &Array3<f32>,
+    policy: &Policy,
+    [seed, epoch, item]: [u64; 3],
+) -> Result<Vec<Array3<f32>>, PipelineError> {
+    let views = policy.views(&Image::new(image)?, seed, epoch, item)?;
+    let views = views.anchor.into_iter().chain(views.views);
+    Ok(views.map(Image::into_samples).collect())
+}
+
+/// The treatment that acts on what an image shows; none up to the drug day and in untreated wells.
+pub(crate) fn acting<'a>(
+    map: &'a PlateMap,
+    key: &StackKey,
+    drug_day: Day,
+) -> Option<&'a Treatment> {
+    let treatment = map.treatment_of(&key.plate_well())?;
+    (key.day > drug_day && treatment.group != Group::Untreated).then_some(treatment)
 }
 
 /// Name of the class of an image on which `treatment` acts.

@@ -96,7 +96,7 @@ impl InfoNce {
                 groups: groups.len(),
             });
         }
-        let (shares, _) = target_shares(groups, groups, false, &image.device());
+        let (shares, _) = target_shares(groups, false, &image.device());
         let [image, text] = [image, text].map(normalize_rows);
         let similarity = image.matmul(text.transpose()) / self.temperature;
         // The shares of a group are the same for rows and columns.

@@ -102,7 +102,7 @@ impl SupCon {
             return Err(KernelError::NoNegatives { rows });
         }
         let device = z.device();
-        let (shares, anchors) = target_shares(groups, groups, true, &device);
+        let (shares, anchors) = target_shares(groups, true, &device);
         if anchors == 0 {
             return Err(KernelError::NoPositives { rows });
         }
@@ -122,23 +122,19 @@ impl SupCon {
     }
 }
 
-/// Equal shares, together 1, for the columns of a row's group; with `itself` masked a row's own column gets
+/// Equal shares, together 1, for the columns of a row's group; with `mask_itself` a row's own column gets
 /// none. Also the number of rows that have any.
 pub(crate) fn target_shares(
-    rows: &[usize],
-    columns: &[usize],
-    itself: bool,
+    groups: &[usize],
+    mask_itself: bool,
     device: &Device,
 ) -> (Tensor<2>, usize) {
-    let mut shares = vec![0.0f32; rows.len() * columns.len()];
+    let rows = groups.len();
+    let mut shares = vec![0.0f32; rows * rows];
     let mut anchors = 0;
-    for (i, (row, target)) in rows
-        .iter()
-        .zip(shares.chunks_exact_mut(columns.len()))
-        .enumerate()
-    {
-        let partner = |j: usize| columns[j] == *row && !(itself && i == j);
-        let count = (0..columns.len()).filter(|j| partner(*j)).count();
+    for (i, target) in shares.chunks_exact_mut(rows).enumerate() {
+        let partner = |j: usize| groups[j] == groups[i] && !(mask_itself && i == j);
+        let count = (0..rows).filter(|j| partner(*j)).count();
         anchors += usize::from(count > 0);
         for (j, share) in target.iter_mut().enumerate() {
             if partner(j) {
@@ -146,7 +142,7 @@ pub(crate) fn target_shares(
             }
         }
     }
-    let data = TensorData::new(shares, [rows.len(), columns.len()]);
+    let data = TensorData::new(shares, [rows, rows]);
     (Tensor::from_data(data, device), anchors)
 }
 

@@ -150,8 +150,8 @@ pub enum SslError {
 }
 
 impl SslError {
-    /// Names another image than the place in a batch.
-    pub(crate) fn renumbered(self, number: impl Fn(usize) -> usize) -> Self {
+    /// The error with the number of an image in place of its position in a batch.
+    pub fn renumbered(self, number: impl Fn(usize) -> usize) -> Self {
         match self {
             Self::Image {
                 index,

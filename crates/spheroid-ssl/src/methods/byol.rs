@@ -1,9 +1,10 @@
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
+use spheroid_core::fraction;
 
 use super::{
     Batch, HeadConfig, Method, ProjectionHead, Step, Targets, encode,
-    momentum::{self, cosine_schedule, follow, target_of},
+    momentum::{cosine_schedule, follow, target_of},
     simsiam::{mean_cosine, swap_halves},
 };
 use crate::{SslError, encoder::Encoder, init::draw_weights};
@@ -50,7 +51,7 @@ impl ByolConfig {
             target: target_of(&online),
             online,
             predictor: draw_weights(predictor.build(outputs, &device)?, seed.wrapping_add(2)),
-            momentum: momentum::check(self.momentum)?,
+            momentum: fraction("momentum", self.momentum)?,
         })
     }
 }

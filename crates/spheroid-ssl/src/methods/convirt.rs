@@ -1,7 +1,7 @@
 use burn::{module::Module, tensor::Tensor};
 use serde::{Deserialize, Serialize};
 use spheroid_core::at_least;
-use spheroid_kernels::InfoNceConfig;
+use spheroid_kernels::{InfoNce, InfoNceConfig, KernelError};
 
 use super::{Batch, HeadConfig, Method, ProjectionHead, Step, Targets, encode};
 use crate::{SslError, encoder::Encoder, init::draw_weights};
@@ -37,7 +37,7 @@ impl ConVirtConfig {
         targets: &Targets,
         seed: u64,
     ) -> Result<ConVirt, SslError> {
-        self.loss().build()?;
+        loss(self.temperature, self.weight)?;
         let rule = "at least 1 for ConVIRT, which learns from treatments";
         at_least("description", targets.description, 1, rule)?;
         let device = encoder.device();
@@ -51,12 +51,12 @@ impl ConVirtConfig {
             weight: self.weight,
         })
     }
+}
 
-    fn loss(&self) -> InfoNceConfig {
-        let mut loss = InfoNceConfig::new(self.temperature);
-        loss.weight = self.weight;
-        loss
-    }
+fn loss(temperature: f64, weight: f64) -> Result<InfoNce, KernelError> {
+    let mut config = InfoNceConfig::new(temperature);
+    config.weight = weight;
+    config.build()
 }
 
 /// ConVIRT with the treatment in the place of the text: an image and the drugs and doses of its well shall
@@ -91,11 +91,8 @@ impl Method for ConVirt {
         let views = features.len();
         let embeddings = self.head.forward(Tensor::cat(features.clone(), 0));
         let text = self.text.forward(descriptions).repeat(&[views, 1]);
-        let mut loss = InfoNceConfig::new(self.temperature);
-        loss.weight = self.weight;
-        let loss = loss
-            .build()?
-            .forward(embeddings.clone(), text, &groups.repeat(views))?;
+        let loss = loss(self.temperature, self.weight)?;
+        let loss = loss.forward(embeddings.clone(), text, &groups.repeat(views))?;
         Ok(Step {
             loss,
             features,

@@ -11,7 +11,7 @@ use spheroid_kernels::normalize_rows;
 
 use super::{
     Batch, Method, Step, Targets, encode,
-    momentum::{self, cosine_schedule, follow, target_of},
+    momentum::{cosine_schedule, follow, target_of},
 };
 use crate::{
     SslError,
@@ -80,7 +80,7 @@ impl DinoConfig {
             student_temperature: positive("student_temperature", self.student_temperature)?,
             teacher_temperature: positive("teacher_temperature", self.teacher_temperature)?,
             center_momentum: fraction("center_momentum", self.center_momentum)?,
-            momentum: momentum::check(self.momentum)?,
+            momentum: fraction("momentum", self.momentum)?,
         })
     }
 }

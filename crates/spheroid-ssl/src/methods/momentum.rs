@@ -4,7 +4,6 @@ use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     tensor::Tensor,
 };
-use spheroid_core::{ParamError, fraction};
 
 /// A copy of `online` that no gradient reaches.
 pub(super) fn target_of<M: Module>(online: &M) -> M {
@@ -71,11 +70,6 @@ impl ModuleMapper for Follow {
 /// Grill et al. 2020, "Bootstrap Your Own Latent", arXiv 2006.07733, section 3.2.
 pub(super) fn cosine_schedule(start: f64, progress: f64) -> f64 {
     1.0 - (1.0 - start) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
-}
-
-/// Checks the momentum at the start of training.
-pub(super) fn check(momentum: f64) -> Result<f64, ParamError> {
-    fraction("momentum", momentum)
 }
 
 #[cfg(test)]
