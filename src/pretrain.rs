@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use spheroid_augment::PolicyConfig;
 use spheroid_core::{PlateMap, atomic};
 use spheroid_ssl::{
-    Device, FrozenEncoder,
+    Device, FrozenEncoder, SslError,
     collapse::Collapse,
     encoder::{Encoder, EncoderConfig, Pooling},
     load_encoder,
@@ -168,17 +168,24 @@ impl Model {
         let encoder = config.encoder.build(config.train.seed, device)?;
         let targets = views.targets();
         let method = config.method.build(encoder, &targets, config.train.seed)?;
-        let mut written = Ok(());
         let on_progress = |progress: Progress<'_, _>| {
             tell(monitor, "training the encoder", &progress);
-            if let Progress::Epoch { epochs, .. } = progress
-                && written.is_ok()
-            {
-                written = write_epochs(folder, epochs);
+            if let Progress::Epoch { epochs, .. } = progress {
+                write_epochs(folder, epochs).map_err(|error| SslError::Stopped(error.into()))?;
             }
+            Ok(())
+        };
+        // What a method is not told may change without making the run another.
+        let told: Vec<_> = if config.method.learns_from_labels() {
+            let items = 0..views.len();
+            items
+                .map(|item| (views.label(item), views.description(item)))
+                .collect()
+        } else {
+            Vec::new()
         };
         let identity =
-            serde_json::to_vec(&(&config, images)).map_err(|source| PipelineError::Json {
+            serde_json::to_vec(&(&config, images, told)).map_err(|source| PipelineError::Json {
                 path: folder.to_owned(),
                 source,
             })?;
@@ -195,7 +202,6 @@ impl Model {
             Some(checkpoints),
             on_progress,
         )?;
-        written?;
         monitor.finish();
         let encoder = trained.method.encoder().clone();
         let took = trained.took;

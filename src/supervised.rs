@@ -4,7 +4,7 @@ use ndarray::Array3;
 use spheroid_augment::{Image, PolicyConfig};
 use spheroid_core::{ParamError, at_least};
 use spheroid_ssl::{
-    Device,
+    Device, SslError,
     encoder::EncoderConfig,
     methods::{AnyMethod, MethodConfig, Supervised},
     probe::ConfusionMatrix,
@@ -68,30 +68,28 @@ pub fn supervised(
     let seed = config.train.seed;
     let encoder = config.encoder.build(seed, device)?;
     let method = MethodConfig::by_name("supervised")?.build(encoder, &targets, seed)?;
-    let mut validations = Ok(Vec::new());
+    let mut validations = Vec::new();
     let on_progress = |progress: Progress<'_, AnyMethod>| {
         tell(monitor, "training with labels", &progress);
         let Progress::Epoch { method, epochs } = progress else {
-            return;
+            return Ok(());
         };
         let due = |epoch: usize| epoch.is_multiple_of(every) || epoch == config.train.epochs;
         let epoch = epochs.last().filter(|epoch| due(epoch.epoch));
-        if let (Ok(found), Some(epoch), AnyMethod::Supervised(method)) =
-            (&mut validations, epoch, method)
-        {
-            match validate(method, test_images, &config.policy, device) {
-                Ok(confusion) => found.push(Validation {
-                    epoch: epoch.epoch,
-                    loss: epoch.loss,
-                    confusion,
-                }),
-                Err(error) => validations = Err(error),
-            }
+        if let (Some(epoch), AnyMethod::Supervised(method)) = (epoch, method) {
+            let confusion = validate(method, test_images, &config.policy, device)
+                .map_err(|error| SslError::Stopped(error.into()))?;
+            validations.push(Validation {
+                epoch: epoch.epoch,
+                loss: epoch.loss,
+                confusion,
+            });
         }
+        Ok(())
     };
     train(method, &views, &config.train, device, None, on_progress)?;
     monitor.finish();
-    validations
+    Ok(validations)
 }
 
 /// Classes that the network gives to whole images, normalised as in training.

@@ -79,6 +79,31 @@ fn a_run_that_is_killed_at_any_moment_ends_the_same() {
     assert!(weights(&killed.join("model")) == weights(&whole.join("model")));
 }
 
+#[test]
+fn a_changed_plate_map_makes_another_run_of_a_method_that_learns_from_it() {
+    for (method, learns) in [("supcon", true), ("simclr", false)] {
+        let plate = copy_of_plate();
+        let out = plate.path().join("model");
+        let pretrain = || {
+            let mut pretrain = example("pretrain");
+            pretrain.args(["--epochs", "1", "--method", method]);
+            pretrain.arg("--data").arg(plate.path());
+            pretrain.arg("--out").arg(&out);
+            pretrain
+        };
+        run(&mut pretrain()).assert_success();
+        edit_lines(&plate.path().join("plate_map.csv"), |line| {
+            Some(line.replace("single_dose", "drug_screened"))
+        });
+        let resumed = run(pretrain().arg("--resume"));
+        if learns {
+            resumed.assert_refusal(&["state.json", "the checkpoint was made with other settings"]);
+        } else {
+            resumed.assert_success();
+        }
+    }
+}
+
 fn losses(out: &Path) -> Vec<f64> {
     let (_, rows) = table(&out.join("model/training.csv"));
     rows.iter().map(|row| row[1].parse().unwrap()).collect()

@@ -7,12 +7,18 @@
 //! # What this crate will not do
 //! It knows no encoder, no image and no training loop.
 
+mod batch_norm;
+mod conv2d;
 mod error;
+#[cfg(feature = "flex")]
+mod flex;
 mod info_nce;
 mod normalize;
 mod nt_xent;
 mod sup_con;
 
+pub use batch_norm::{BatchNormed, Then, batch_norm};
+pub use conv2d::conv2d;
 pub use error::KernelError;
 pub use info_nce::{InfoNce, InfoNceConfig};
 pub use normalize::normalize_rows;

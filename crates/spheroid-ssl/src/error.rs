@@ -101,6 +101,9 @@ pub enum SslError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// What follows the training failed.
+    #[error("the training was stopped by what follows it")]
+    Stopped(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A checkpoint of another run.
     #[error(
         "{path}: the checkpoint was made with other settings or images: use those again, another \

@@ -45,7 +45,7 @@
 //! let method = MethodConfig::by_name("vicreg")?.build(encoder, &Targets::default(), 1)?;
 //! let mut config = TrainConfig::new(2, 1);
 //! config.batch = 8;
-//! let trained = train(method, &Tones, &config, &device, None, |_| ())?;
+//! let trained = train(method, &Tones, &config, &device, None, |_| Ok(()))?;
 //! assert_eq!(trained.epochs.len(), 2);
 //!
 //! let frozen = FrozenEncoder::new(trained.method.encoder(), Pooling::ALL, &device);

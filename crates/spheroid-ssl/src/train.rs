@@ -180,6 +180,8 @@ const AHEAD: usize = 2;
 /// With `checkpoints` the state is stored after every epoch. A run that resumes ends with the weights
 /// of an uninterrupted one on the same device.
 ///
+/// An error of `on_progress` stops the training; [`SslError::Stopped`] takes any.
+///
 /// # Errors
 /// When a setting is outside what is allowed, a view cannot be made or has the wrong shape, the method
 /// refuses a batch, the loss stops being finite, or a checkpoint cannot be written, read, or belongs to
@@ -190,7 +192,7 @@ pub fn train<M: Method, V: Views>(
     config: &TrainConfig,
     device: &Device,
     checkpoints: Option<Checkpoints<'_>>,
-    mut on_progress: impl FnMut(Progress<'_, M>),
+    mut on_progress: impl FnMut(Progress<'_, M>) -> Result<(), SslError>,
 ) -> Result<Trained<M>, SslError> {
     config.check(views.len())?;
     let device = device.clone().autodiff();
@@ -212,7 +214,7 @@ pub fn train<M: Method, V: Views>(
     on_progress(Progress::Started {
         done: epochs.len() * steps_per_epoch,
         steps,
-    });
+    })?;
     let started = Instant::now();
     let mut waited = Duration::ZERO;
     let first = epochs.len();
@@ -262,7 +264,7 @@ pub fn train<M: Method, V: Views>(
                 on_progress(Progress::Step {
                     loss,
                     learning_rate,
-                });
+                })?;
             }
             // Batches that do not fill a step.
             for _ in steps_per_epoch * config.accumulate..views.len() / config.batch {
@@ -280,7 +282,7 @@ pub fn train<M: Method, V: Views>(
             on_progress(Progress::Epoch {
                 method: &method,
                 epochs: &epochs,
-            });
+            })?;
         }
         Ok::<_, SslError>(method)
     })?;

@@ -4,10 +4,11 @@ use burn::{
         BatchNorm, BatchNormConfig, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
-    tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
+    tensor::{Device, Tensor, module::max_pool2d, ops::MaxPoolOptions},
 };
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
+use spheroid_kernels::{BatchNormed, Then, batch_norm, conv2d};
 
 use super::{bounded, size};
 
@@ -132,7 +133,7 @@ pub struct ResNet {
 
 impl ResNet {
     pub(super) fn depths(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
-        let stem = relu(self.bn1.forward(self.conv1.forward(images)));
+        let stem = normalize(&self.bn1, convolve(&self.conv1, images), Then::Relu);
         let mut map = stem.clone();
         if self.pooled_stem {
             let options = MaxPoolOptions::new([3, 3]);
@@ -208,15 +209,20 @@ impl Block {
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
         let shortcut = match &self.downsample {
-            Some(Downsample { conv, bn }) => bn.forward(conv.forward(input.clone())),
+            Some(Downsample { conv, bn }) => {
+                normalize(bn, convolve(conv, input.clone()), Then::Nothing)
+            }
             None => input.clone(),
         };
-        let map = relu(self.bn1.forward(self.conv1.forward(input)));
-        let mut map = self.bn2.forward(self.conv2.forward(map));
-        if let (Some(conv3), Some(bn3)) = (&self.conv3, &self.bn3) {
-            map = bn3.forward(conv3.forward(relu(map)));
+        let map = normalize(&self.bn1, convolve(&self.conv1, input), Then::Relu);
+        let map = convolve(&self.conv2, map);
+        match (&self.conv3, &self.bn3) {
+            (Some(conv3), Some(bn3)) => {
+                let map = normalize(&self.bn2, map, Then::Relu);
+                normalize(bn3, convolve(conv3, map), Then::AddRelu(shortcut))
+            }
+            _ => normalize(&self.bn2, map, Then::AddRelu(shortcut)),
         }
-        relu(map + shortcut)
     }
 
     fn channels(&self) -> usize {
@@ -247,4 +253,32 @@ pub(super) fn convolution(
         .with_padding(PaddingConfig2d::Explicit(pad, pad, pad, pad))
         .with_bias(false)
         .init(device)
+}
+
+/// Applies a layer that [`convolution`] made.
+pub(super) fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
+    let padding = layer.kernel_size[0] / 2;
+    conv2d(map, layer.weight.val(), layer.stride[0], padding)
+}
+
+/// Applies a batch norm and what follows it.
+///
+/// It normalises with the statistics of the batch, and follows them, when the layer and its device train, as
+/// [`BatchNorm::forward`] does.
+pub(super) fn normalize(layer: &BatchNorm, map: Tensor<4>, then: Then) -> Tensor<4> {
+    if !(map.device().is_autodiff() && layer.training.is_enabled()) {
+        return then.apply(layer.forward(map));
+    }
+    let (gamma, beta) = (layer.gamma.val(), layer.beta.val());
+    let BatchNormed {
+        maps,
+        mean,
+        variance,
+    } = batch_norm(map, gamma, beta, layer.epsilon, then);
+    let momentum = layer.momentum;
+    for (state, value) in [(&layer.running_mean, mean), (&layer.running_var, variance)] {
+        let old = state.value_sync().to_device(&value.device());
+        state.update((old * (1.0 - momentum) + value * momentum).detach());
+    }
+    maps
 }

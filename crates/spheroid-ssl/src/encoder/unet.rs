@@ -1,12 +1,17 @@
 use burn::{
     module::Module,
     nn::{BatchNorm, BatchNormConfig, conv::Conv2d},
-    tensor::{Device, Tensor, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
+    tensor::{Device, Tensor, module::max_pool2d, ops::MaxPoolOptions},
 };
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
+use spheroid_kernels::Then;
 
-use super::{bounded, resnet::convolution, size};
+use super::{
+    bounded,
+    resnet::{convolution, convolve, normalize},
+    size,
+};
 
 /// Settings of a [`UNet`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,7 +120,7 @@ impl Level {
     }
 
     fn forward(&self, input: Tensor<4>) -> Tensor<4> {
-        let map = relu(self.bn1.forward(self.conv1.forward(input)));
-        relu(self.bn2.forward(self.conv2.forward(map)))
+        let map = normalize(&self.bn1, convolve(&self.conv1, input), Then::Relu);
+        normalize(&self.bn2, convolve(&self.conv2, map), Then::Relu)
     }
 }

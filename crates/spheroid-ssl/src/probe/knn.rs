@@ -3,7 +3,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use spheroid_core::{at_least, positive};
 
-use super::{Probe, check};
+use super::{LabelledFeatures, Probe, check};
 use crate::SslError;
 
 /// Nearest neighbours by cosine, which vote with `exp(cosine / temperature)`.
@@ -38,15 +38,15 @@ impl Probe for Knn {
 
     fn classify(
         &self,
-        train: ArrayView2<'_, f32>,
-        labels: &[usize],
+        train: &LabelledFeatures,
         classes: usize,
         test: ArrayView2<'_, f32>,
     ) -> Result<Vec<usize>, SslError> {
         at_least("neighbours", self.neighbours, 1, "at least 1")?;
         positive("temperature", self.temperature)?;
-        check(train, labels, classes, test)?;
-        let train = normalized(train);
+        check(train, classes, test)?;
+        let labels = &train.labels;
+        let train = normalized(train.features.view());
         // Rows at a time, so that memory does not grow with both sides.
         const ROWS: usize = 256;
         let chunks: Vec<_> = test.axis_chunks_iter(ndarray::Axis(0), ROWS).collect();
@@ -103,6 +103,11 @@ mod tests {
         predicted: Vec<usize>,
     }
 
+    /// Every row a group of its own.
+    fn labelled(rows: Array2<f32>, labels: &[usize]) -> LabelledFeatures {
+        LabelledFeatures::new(rows, labels.to_vec(), (0..labels.len()).collect()).unwrap()
+    }
+
     #[test]
     fn votes_agree_with_lightly() {
         let cases: Vec<Case> = json_fixture(env!("CARGO_MANIFEST_DIR"), "knn.json");
@@ -117,7 +122,8 @@ mod tests {
                 ..Knn::default()
             };
             let (train, test) = (rows(&case.train), rows(&case.test));
-            let found = knn.classify(train.view(), &case.labels, case.classes, test.view());
+            let train = labelled(train, &case.labels);
+            let found = knn.classify(&train, case.classes, test.view());
             assert_eq!(found.unwrap(), case.predicted);
         }
     }
@@ -130,9 +136,8 @@ mod tests {
             neighbours: 9,
             ..Knn::default()
         };
-        let found = knn
-            .classify(train.view(), &[1, 0, 0, 0], 2, test.view())
-            .unwrap();
+        let train = labelled(train, &[1, 0, 0, 0]);
+        let found = knn.classify(&train, 2, test.view()).unwrap();
         // A row of zeros is as near to all, so most votes win.
         assert_eq!(found, [1, 0, 0]);
     }
@@ -141,7 +146,7 @@ mod tests {
     fn settings_and_rows_that_make_no_sense_are_refused() {
         let rows = arr2(&[[1.0f32]]);
         let classify = |knn: Knn, labels: &[usize], test: &Array2<f32>| {
-            knn.classify(rows.view(), labels, 1, test.view())
+            knn.classify(&labelled(rows.clone(), labels), 1, test.view())
         };
         let knn = Knn::default();
         assert!(
@@ -167,7 +172,6 @@ mod tests {
             .is_err()
         );
         assert!(classify(knn, &[1], &rows).is_err());
-        assert!(classify(knn, &[], &rows).is_err());
         assert!(classify(knn, &[0], &arr2(&[[1.0, 2.0]])).is_err());
     }
 }

@@ -2,30 +2,34 @@ use std::collections::VecDeque;
 
 use ndarray::{Array1, Array2, ArrayView2, Axis, Zip, s};
 use serde::{Deserialize, Serialize};
-use spheroid_core::positive;
+use spheroid_core::{DrawKey, ParamError, at_least, positive};
 
-use super::{Probe, check};
+use super::{ConfusionMatrix, LabelledFeatures, Probe, check};
 use crate::SslError;
 
 /// Multinomial logistic regression on standardised features.
 ///
-/// It minimises `C · Σ log loss + ½ |W|²` over weights `W` and free intercepts, as scikit-learn does, by
-/// L-BFGS. Features are brought to mean 0 and variance 1 over the training rows before; a constant one
-/// is left out.
+/// It minimises `C · Σ w · log loss + ½ |W|²` over weights `W` and free intercepts by L-BFGS. A row weighs `w`
+/// = rows ÷ (classes · rows of its class), so that every class weighs the same: scikit-learn's
+/// `class_weight="balanced"`. Features are brought to mean 0 and variance 1 over the training rows before;
+/// a constant one is left out.
 ///
 /// # Source
 /// Liu, Nocedal 1989, "On the limited memory BFGS method for large scale optimization", Mathematical
 /// Programming 45.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LogisticRegression {
-    /// Weight `C` of the data against the penalty; above 0. Smaller is smoother.
-    pub c: f64,
+    /// Weights `C` of the data against the penalty, rising; above 0. Smaller is smoother. Of several the one
+    /// is used with which two thirds of the training groups classify the last third best.
+    pub c: Vec<f64>,
 }
 
 impl Default for LogisticRegression {
     fn default() -> Self {
-        Self { c: 0.01 }
+        Self {
+            c: vec![0.001, 0.003, 0.01, 0.03, 0.1, 0.3],
+        }
     }
 }
 
@@ -36,17 +40,11 @@ impl Probe for LogisticRegression {
 
     fn classify(
         &self,
-        train: ArrayView2<'_, f32>,
-        labels: &[usize],
+        train: &LabelledFeatures,
         classes: usize,
         test: ArrayView2<'_, f32>,
     ) -> Result<Vec<usize>, SslError> {
-        let probabilities = self.probabilities(train, labels, classes, test)?;
-        let best = |row: ndarray::ArrayView1<'_, f64>| {
-            let best = (0..classes).reduce(|a, b| if row[b] > row[a] { b } else { a });
-            best.unwrap_or(0)
-        };
-        Ok(probabilities.rows().into_iter().map(best).collect())
+        Ok(most_probable(&self.probabilities(train, classes, test)?))
     }
 }
 
@@ -54,27 +52,86 @@ impl LogisticRegression {
     /// Probability of every class for every row of `test`, `[row, class]`.
     ///
     /// # Errors
-    /// When `c` is not finite and above 0, there is no training row, or rows, labels and classes do not
-    /// fit each other.
+    /// When there is no `c`, one is not finite and above 0, or rows, labels and classes do not fit each
+    /// other.
     pub fn probabilities(
         &self,
-        train: ArrayView2<'_, f32>,
-        labels: &[usize],
+        train: &LabelledFeatures,
         classes: usize,
         test: ArrayView2<'_, f32>,
     ) -> Result<Array2<f64>, SslError> {
-        positive("c", self.c)?;
-        check(train, labels, classes, test)?;
-        let scaler = Scaler::fit(train);
-        let problem = Problem {
-            features: scaler.scale(train),
-            labels,
-            classes,
-            c: self.c,
-        };
-        let weights = problem.minimize();
-        Ok(softmax(scaler.scale(test).dot(&weights)))
+        check(train, classes, test)?;
+        let c = self.choose(train, classes)?;
+        Ok(fit(train, classes, c).probabilities(test))
     }
+
+    fn choose(&self, train: &LabelledFeatures, classes: usize) -> Result<f64, ParamError> {
+        at_least("c", self.c.len(), 1, "at least one")?;
+        for c in &self.c {
+            positive("c", *c)?;
+        }
+        let (learned, held_out) = if self.c.len() > 1 {
+            train.split(HELD_OUT)
+        } else {
+            (train.clone(), train.select(&[]))
+        };
+        let mut best = (self.c[0], f64::NEG_INFINITY);
+        for c in &self.c {
+            let probabilities = fit(&learned, classes, *c).probabilities(held_out.features.view());
+            let predicted = most_probable(&probabilities);
+            let matrix = ConfusionMatrix::new(&held_out.labels, &predicted, classes)?;
+            // Nothing is held out when no class has two groups.
+            let Some(accuracy) = matrix.balanced_accuracy() else {
+                break;
+            };
+            if accuracy > best.1 {
+                best = (*c, accuracy);
+            }
+        }
+        Ok(best.0)
+    }
+}
+
+/// Fixes which groups choose `C`.
+const HELD_OUT: DrawKey = DrawKey {
+    seed: 0,
+    epoch: 0,
+    item: 0,
+    view: 0,
+};
+
+fn most_probable(probabilities: &Array2<f64>) -> Vec<usize> {
+    let rows = probabilities.rows().into_iter();
+    rows.map(|row| {
+        let classes = 0..row.len();
+        let best = classes.reduce(|a, b| if row[b] > row[a] { b } else { a });
+        best.unwrap_or(0)
+    })
+    .collect()
+}
+
+/// A fitted regression.
+struct Fitted {
+    scaler: Scaler,
+    weights: Array2<f64>,
+}
+
+impl Fitted {
+    fn probabilities(&self, rows: ArrayView2<'_, f32>) -> Array2<f64> {
+        softmax(self.scaler.scale(rows).dot(&self.weights))
+    }
+}
+
+fn fit(train: &LabelledFeatures, classes: usize, c: f64) -> Fitted {
+    let rows = train.features.view();
+    let scaler = Scaler::fit(rows);
+    let problem = Problem {
+        features: scaler.scale(rows),
+        labels: &train.labels,
+        factors: class_weights(&train.labels, classes).mapv(|weight| c * weight),
+    };
+    let weights = problem.minimize();
+    Fitted { scaler, weights }
 }
 
 /// Mean and reciprocal deviation of every feature, 0 for a constant one.
@@ -112,11 +169,25 @@ impl Scaler {
     }
 }
 
+/// Weight of a row by its class; 0 for a class without rows.
+fn class_weights(labels: &[usize], classes: usize) -> Array1<f64> {
+    let mut counts = vec![0usize; classes];
+    for label in labels {
+        counts[*label] += 1;
+    }
+    let present = counts.iter().filter(|count| **count > 0).count();
+    let weight = |count: usize| match count {
+        0 => 0.0,
+        count => labels.len() as f64 / (present * count) as f64,
+    };
+    counts.into_iter().map(weight).collect()
+}
+
 struct Problem<'a> {
     features: Array2<f64>,
     labels: &'a [usize],
-    classes: usize,
-    c: f64,
+    /// What the loss of a row counts, by class.
+    factors: Array1<f64>,
 }
 
 impl Problem<'_> {
@@ -125,23 +196,25 @@ impl Problem<'_> {
         let mut errors = softmax(self.features.dot(weights));
         let mut loss = 0.0;
         for (mut row, label) in errors.rows_mut().into_iter().zip(self.labels) {
-            loss -= row[*label].max(f64::MIN_POSITIVE).ln();
+            let factor = self.factors[*label];
+            loss -= factor * row[*label].max(f64::MIN_POSITIVE).ln();
             row[*label] -= 1.0;
+            row *= factor;
         }
-        let mut gradient = self.features.t().dot(&errors) * self.c;
+        let mut gradient = self.features.t().dot(&errors);
         // The last row holds the intercepts, which are free.
         let last = weights.nrows() - 1;
         let penalized = weights.slice(s![..last, ..]);
         let mut inner = gradient.slice_mut(s![..last, ..]);
         inner += &penalized;
         let penalty = 0.5 * penalized.iter().map(|weight| weight * weight).sum::<f64>();
-        (self.c * loss + penalty, gradient)
+        (loss + penalty, gradient)
     }
 
     fn minimize(&self) -> Array2<f64> {
         const PAIRS: usize = 10;
         const STEPS: usize = 1000;
-        let mut weights = Array2::zeros((self.features.ncols(), self.classes));
+        let mut weights = Array2::zeros((self.features.ncols(), self.factors.len()));
         let (mut value, mut gradient) = self.evaluate(&weights);
         // What the gradient is compared with: its size at the start, where nothing is known.
         let tolerance = 1e-7 * largest(&gradient).max(1e-300);
@@ -226,6 +299,7 @@ fn softmax(mut logits: Array2<f64>) -> Array2<f64> {
 
 #[cfg(test)]
 mod tests {
+    use rand::RngExt;
     use spheroid_testkit::{Tolerance, assert_close, json_fixture};
 
     use super::*;
@@ -241,6 +315,11 @@ mod tests {
         probabilities: Vec<f64>,
     }
 
+    /// Every row a group of its own.
+    fn labelled(rows: Array2<f32>, labels: &[usize]) -> LabelledFeatures {
+        LabelledFeatures::new(rows, labels.to_vec(), (0..labels.len()).collect()).unwrap()
+    }
+
     #[test]
     fn probabilities_agree_with_scikit_learn() {
         let cases: Vec<Case> = json_fixture(env!("CARGO_MANIFEST_DIR"), "logistic.json");
@@ -251,8 +330,9 @@ mod tests {
                 Array2::from_shape_vec(shape, values.to_vec()).unwrap()
             };
             let (train, test) = (rows(&case.train), rows(&case.test));
-            let found = LogisticRegression { c: case.c }
-                .probabilities(train.view(), &case.labels, case.classes, test.view())
+            let train = labelled(train, &case.labels);
+            let found = LogisticRegression { c: vec![case.c] }
+                .probabilities(&train, case.classes, test.view())
                 .unwrap();
             let tolerance = Tolerance {
                 relative: 0.0,
@@ -268,9 +348,10 @@ mod tests {
 
     #[test]
     fn a_class_that_is_not_seen_gets_no_probability() {
-        let train = ndarray::arr2(&[[0.0f32], [1.0]]);
-        let found = LogisticRegression { c: 100.0 }
-            .probabilities(train.view(), &[0, 2], 3, train.view())
+        let rows = ndarray::arr2(&[[0.0f32], [1.0]]);
+        let train = labelled(rows.clone(), &[0, 2]);
+        let found = LogisticRegression { c: vec![100.0] }
+            .probabilities(&train, 3, rows.view())
             .unwrap();
         assert!(found[[0, 0]] > 0.8 && found[[1, 2]] > 0.8);
         assert!(
@@ -287,28 +368,42 @@ mod tests {
         let train = ndarray::arr2(&[[0.1f32, 0.0], [0.1, 1.0], [0.1, 0.2]]);
         let test = ndarray::arr2(&[[0.1f32, 0.5], [900.0, 0.5]]);
         let found = LogisticRegression::default()
-            .probabilities(train.view(), &[0, 1, 0], 2, test.view())
+            .probabilities(&labelled(train, &[0, 1, 0]), 2, test.view())
             .unwrap();
         assert_eq!(found.row(0), found.row(1));
     }
 
     #[test]
+    fn the_weight_is_chosen_by_held_out_rows() {
+        // As many features of noise as rows beside one that tells: a large C learns the noise by heart.
+        let mut rng = HELD_OUT.rng();
+        let rows = Array2::from_shape_fn((300, 200), |(row, column)| {
+            let noise: f32 = (0..6).map(|_| rng.random::<f32>() - 0.5).sum();
+            let signal = if column == 0 { (row % 2) as f32 } else { 0.0 };
+            noise + signal
+        });
+        let labels: Vec<usize> = (0..300).map(|row| row % 2).collect();
+        let train = labelled(rows, &labels);
+        let c = vec![1e-3, 1e3];
+        let chosen = LogisticRegression { c }.choose(&train, 2).unwrap();
+        assert_eq!(chosen, 1e-3);
+        // With one group a class there is nothing to hold out.
+        let single = labelled(ndarray::arr2(&[[0.0f32], [1.0]]), &[0, 1]);
+        let first = LogisticRegression::default().choose(&single, 2).unwrap();
+        assert_eq!(first, 0.001);
+    }
+
+    #[test]
     fn settings_and_rows_that_make_no_sense_are_refused() {
         let rows = ndarray::arr2(&[[1.0f32], [2.0]]);
-        for c in [0.0, -1.0, f64::NAN] {
-            let found = LogisticRegression { c }.classify(rows.view(), &[0, 1], 2, rows.view());
+        let train = labelled(rows.clone(), &[0, 1]);
+        for c in [vec![], vec![0.0], vec![0.1, -1.0], vec![f64::NAN]] {
+            let found = LogisticRegression { c }.classify(&train, 2, rows.view());
             assert!(found.is_err());
         }
         let regression = LogisticRegression::default();
-        assert!(
-            regression
-                .classify(rows.view(), &[0, 2], 2, rows.view())
-                .is_err()
-        );
-        assert!(
-            regression
-                .classify(rows.view(), &[0], 2, rows.view())
-                .is_err()
-        );
+        assert!(regression.classify(&train, 1, rows.view()).is_err());
+        let wide = ndarray::arr2(&[[1.0f32, 2.0]]);
+        assert!(regression.classify(&train, 2, wide.view()).is_err());
     }
 }

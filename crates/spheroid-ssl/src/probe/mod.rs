@@ -26,14 +26,14 @@ pub trait Probe: Sync {
     /// Name in tables.
     fn name(&self) -> &'static str;
 
-    /// Class of every row of `test`.
+    /// Class, below `classes`, of every row of `test`.
     ///
     /// # Errors
-    /// When a setting is outside what is allowed.
+    /// When a setting is outside what is allowed, `test` has other features, or a label of `train` is not
+    /// below `classes`.
     fn classify(
         &self,
-        train: ArrayView2<'_, f32>,
-        labels: &[usize],
+        train: &LabelledFeatures,
         classes: usize,
         test: ArrayView2<'_, f32>,
     ) -> Result<Vec<usize>, SslError>;
@@ -296,12 +296,7 @@ pub fn evaluate(
         if let Some(count) = config.per_class {
             train = train.per_class(count, key(1));
         }
-        let predicted = probe.classify(
-            train.features.view(),
-            &train.labels,
-            classes,
-            held_out.features.view(),
-        )?;
+        let predicted = probe.classify(&train, classes, held_out.features.view())?;
         let confusion = ConfusionMatrix::new(&held_out.labels, &predicted, classes)?;
         let nothing = || ParamError::new("groups", "none to test with", "at least two in a class");
         probed
@@ -315,29 +310,17 @@ pub fn evaluate(
     Ok(probed)
 }
 
-/// Refuses training rows that do not fit each other.
+/// Refuses rows to test with that do not fit those to learn from.
 fn check(
-    train: ArrayView2<'_, f32>,
-    labels: &[usize],
+    train: &LabelledFeatures,
     classes: usize,
     test: ArrayView2<'_, f32>,
 ) -> Result<(), ParamError> {
-    at_least("train", train.nrows(), 1, "at least one row")?;
-    if labels.len() != train.nrows() {
-        return Err(ParamError::new(
-            "labels",
-            labels.len(),
-            "as many as training rows",
-        ));
+    if let Some(label) = train.labels.iter().find(|label| **label >= classes) {
+        let rule = "below the number of classes";
+        return Err(ParamError::new("label", label, rule));
     }
-    if let Some(label) = labels.iter().find(|label| **label >= classes) {
-        return Err(ParamError::new(
-            "label",
-            label,
-            "below the number of classes",
-        ));
-    }
-    if test.ncols() != train.ncols() {
+    if test.ncols() != train.features.ncols() {
         let rule = "of as many features as the training rows";
         return Err(ParamError::new("test", test.ncols(), rule));
     }

@@ -90,7 +90,7 @@ fn run(name: &str, epochs: usize) -> Trained<AnyMethod> {
         &config(epochs),
         &device,
         None,
-        |_| (),
+        |_| Ok(()),
     )
     .unwrap()
 }
@@ -111,7 +111,7 @@ fn every_method_learns() {
             ..config(80)
         };
         let device = Device::flex();
-        let trained = train(method(name), &Gratings, &config, &device, None, |_| ()).unwrap();
+        let trained = train(method(name), &Gratings, &config, &device, None, |_| Ok(())).unwrap();
         let (first, last) = (trained.epochs[0].loss, trained.epochs[79].loss);
         assert!(
             first - last > 0.1 * first.abs(),
@@ -173,13 +173,38 @@ fn what_goes_wrong_with_a_view_is_told() {
             &config(3),
             &device,
             None,
-            |_| (),
+            |_| Ok(()),
         )
     };
     assert!(matches!(run(false), Err(SslError::View { .. })));
     let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run(true)));
     let payload = panic.err().unwrap();
     assert_eq!(payload.downcast_ref::<&str>(), Some(&"no light"));
+}
+
+#[test]
+fn what_follows_a_training_can_stop_it() {
+    let mut epochs = 0;
+    let progress = |progress: Progress<'_, AnyMethod>| match progress {
+        Progress::Epoch { .. } => {
+            epochs += 1;
+            Err(SslError::Stopped("the disk is full".into()))
+        }
+        _ => Ok(()),
+    };
+    let device = Device::flex();
+    let stopped = train(
+        method("simclr"),
+        &Gratings,
+        &config(3),
+        &device,
+        None,
+        progress,
+    );
+    let error = stopped.unwrap_err();
+    let source = std::error::Error::source(&error).unwrap();
+    assert_eq!(source.to_string(), "the disk is full");
+    assert_eq!(epochs, 1);
 }
 
 #[test]
@@ -197,7 +222,10 @@ fn one_seed_gives_one_encoder_whatever_the_threads() {
         ..config(2)
     };
     let device = Device::flex();
-    let other = train(method("simclr"), &Gratings, &other, &device, None, |_| ()).unwrap();
+    let other = train(method("simclr"), &Gratings, &other, &device, None, |_| {
+        Ok(())
+    })
+    .unwrap();
     assert_ne!(features(&other.method), in_pool(1));
 }
 
@@ -210,6 +238,7 @@ fn killed(name: &str, config: &TrainConfig, folder: &Path, last: usize) {
                 steps += 1;
                 assert!(steps < last, "killed");
             }
+            Ok(())
         };
         let checkpoints = at(folder, "gratings", false);
         train(
@@ -246,6 +275,7 @@ fn a_resumed_run_ends_like_an_uninterrupted_one() {
             if let Progress::Started { done, steps } = progress {
                 started = Some((done, steps));
             }
+            Ok(())
         };
         let checkpoints = at(folder.path(), "gratings", true);
         let resumed = train(
@@ -258,7 +288,7 @@ fn a_resumed_run_ends_like_an_uninterrupted_one() {
         );
         let resumed = resumed.unwrap();
         assert_eq!(started, Some((4, 8)));
-        let whole = train(method(name), &Gratings, &config, &device, None, |_| ()).unwrap();
+        let whole = train(method(name), &Gratings, &config, &device, None, |_| Ok(())).unwrap();
         assert_eq!(resumed.epochs, whole.epochs, "{name}");
         assert_eq!(features(&resumed.method), features(&whole.method), "{name}");
     }
@@ -299,6 +329,7 @@ fn averaged_passes_make_one_step() {
     let mut steps = 0;
     let progress = |progress: Progress<'_, AnyMethod>| {
         steps += usize::from(matches!(progress, Progress::Step { .. }));
+        Ok(())
     };
     let trained = train(
         method("simclr"),
@@ -323,7 +354,7 @@ fn averaged_passes_make_one_step() {
         &too_many,
         &device,
         None,
-        |_| (),
+        |_| Ok(()),
     );
     assert!(matches!(error, Err(SslError::Param(_))));
 }
@@ -350,9 +381,9 @@ fn a_collapse_is_seen() {
         let config = config(2);
         let method = method("vicreg");
         let trained = if views {
-            train(method, &Gratings, &config, &device, None, |_| ())
+            train(method, &Gratings, &config, &device, None, |_| Ok(()))
         } else {
-            train(method, &Dark, &config, &device, None, |_| ())
+            train(method, &Dark, &config, &device, None, |_| Ok(()))
         };
         trained.unwrap().epochs[1].health.unwrap()
     };
@@ -378,7 +409,7 @@ fn a_checkpoint_of_other_settings_or_images_is_refused() {
             &config,
             &device,
             checkpoints,
-            |_| (),
+            |_| Ok(()),
         )
     };
     run(config(1), "gratings", false).unwrap();
@@ -400,7 +431,7 @@ fn a_damaged_checkpoint_is_named() {
         &config(1),
         &device,
         at(folder, "gratings", false),
-        |_| (),
+        |_| Ok(()),
     )
     .unwrap();
     std::fs::write(folder.join("epoch-00001/method.safetensors"), b"half").unwrap();
@@ -410,7 +441,7 @@ fn a_damaged_checkpoint_is_named() {
         &config(1),
         &device,
         at(folder, "gratings", true),
-        |_| (),
+        |_| Ok(()),
     );
     let error = again.unwrap_err().to_string();
     assert!(error.contains("method.safetensors"), "{error}");
@@ -440,7 +471,10 @@ fn a_stored_encoder_embeds_alike() {
 fn too_few_images_and_senseless_settings_are_refused() {
     let device = Device::flex();
     let run = |config: TrainConfig| {
-        train(method("simclr"), &Gratings, &config, &device, None, |_| ()).unwrap_err()
+        train(method("simclr"), &Gratings, &config, &device, None, |_| {
+            Ok(())
+        })
+        .unwrap_err()
     };
     let error = run(TrainConfig {
         batch: 17,

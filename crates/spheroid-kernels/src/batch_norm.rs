@@ -1,0 +1,71 @@
+//! Batch norm in training, together with what follows it in a residual network.
+
+#[cfg(feature = "flex")]
+mod flex;
+#[cfg(test)]
+mod tests;
+
+use burn::tensor::{Tensor, activation::relu, module};
+
+/// What becomes of normalised maps.
+#[derive(Debug, Clone)]
+pub enum Then {
+    /// They stay as they are.
+    Nothing,
+    /// ReLU.
+    Relu,
+    /// These maps, of the same shape, are added, then ReLU.
+    AddRelu(Tensor<4>),
+}
+
+impl Then {
+    /// Does it to `maps`, as tensor operations.
+    pub fn apply(self, maps: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Nothing => maps,
+            Self::Relu => relu(maps),
+            Self::AddRelu(shortcut) => relu(maps + shortcut),
+        }
+    }
+}
+
+/// What [`batch_norm`] gives back.
+#[derive(Debug)]
+pub struct BatchNormed {
+    /// The maps, `[image, channel, row, column]`.
+    pub maps: Tensor<4>,
+    /// Mean of every channel over the batch, without gradient.
+    pub mean: Tensor<1>,
+    /// Variance of every channel over the batch, divided by the number of values, without gradient.
+    pub variance: Tensor<1>,
+}
+
+/// Normalises every channel of `maps` `[image, channel, row, column]` over the batch, multiplies it by `gamma`
+/// `[channel]`, adds `beta` `[channel]` and does what `then` says.
+///
+/// On the Flex backend all of it goes over the maps once for the statistics and once for the result, and in the
+/// same way backwards. Other backends run what burn has for them.
+///
+/// # Source
+/// Ioffe, Szegedy 2015, "Batch Normalization", arXiv 1502.03167, algorithm 1.
+///
+/// # Panics
+/// When shapes do not fit each other.
+pub fn batch_norm(
+    maps: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    then: Then,
+) -> BatchNormed {
+    #[cfg(feature = "flex")]
+    if flex::takes(&maps, &gamma, &beta, &then) {
+        return flex::batch_norm(maps, gamma, beta, epsilon, then);
+    }
+    let result = module::batch_norm_train(maps, gamma, beta, epsilon);
+    BatchNormed {
+        maps: then.apply(result.output),
+        mean: result.mean.detach(),
+        variance: result.variance.detach(),
+    }
+}

@@ -1,0 +1,531 @@
+//! Batch norm as an operation of the Flex backend, with its gradients.
+
+use burn::{
+    backend::{
+        Autodiff, AutodiffBackend, Backend, Dispatch, Flex, TensorMetadata,
+        autodiff::{
+            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+            grads::Gradients,
+            ops::{Backward, Ops, OpsKind},
+        },
+        backend_extension,
+        tensor::FloatTensor,
+    },
+    tensor::Tensor,
+};
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::{BatchNormed, Then};
+use crate::flex::{is_flex, is_single, tensor, values};
+
+/// The operation; takes what [`takes`] has accepted.
+#[backend_extension(Autodiff, Flex)]
+trait Normalize: Backend {
+    /// Maps, mean and variance.
+    fn normalize(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// The same with `shortcut` added before a ReLU.
+    fn normalize_add(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        shortcut: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+}
+
+pub(super) fn takes(maps: &Tensor<4>, gamma: &Tensor<1>, beta: &Tensor<1>, then: &Then) -> bool {
+    let dims = maps.dims();
+    let shortcut = match then {
+        Then::AddRelu(shortcut) => is_single(shortcut) && shortcut.dims() == dims,
+        Then::Nothing | Then::Relu => true,
+    };
+    let channels = [gamma, beta].map(|tensor| is_single(tensor) && tensor.dims() == [dims[1]]);
+    is_flex(maps) && is_single(maps) && !dims.contains(&0) && channels == [true; 2] && shortcut
+}
+
+pub(super) fn batch_norm(
+    maps: Tensor<4>,
+    gamma: Tensor<1>,
+    beta: Tensor<1>,
+    epsilon: f64,
+    then: Then,
+) -> BatchNormed {
+    let maps = maps.into_dispatch();
+    let (gamma, beta) = (gamma.into_dispatch(), beta.into_dispatch());
+    let (maps, mean, variance) = match then {
+        Then::AddRelu(shortcut) => <Dispatch as Normalize>::normalize_add(
+            maps,
+            gamma,
+            beta,
+            shortcut.into_dispatch(),
+            epsilon,
+        ),
+        Then::Nothing => <Dispatch as Normalize>::normalize(maps, gamma, beta, epsilon, false),
+        Then::Relu => <Dispatch as Normalize>::normalize(maps, gamma, beta, epsilon, true),
+    };
+    BatchNormed {
+        maps: Tensor::from_dispatch(maps),
+        mean: Tensor::from_dispatch(mean),
+        variance: Tensor::from_dispatch(variance),
+    }
+}
+
+impl Normalize for Flex {
+    fn normalize(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        forward(&maps, &gamma, &beta, None, epsilon, relu)
+    }
+
+    fn normalize_add(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        shortcut: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        forward(&maps, &gamma, &beta, Some(&shortcut), epsilon, true)
+    }
+}
+
+type FlexTensor = FloatTensor<Flex>;
+
+fn forward(
+    maps: &FlexTensor,
+    gamma: &FlexTensor,
+    beta: &FlexTensor,
+    shortcut: Option<&FlexTensor>,
+    epsilon: f64,
+    relu: bool,
+) -> (FlexTensor, FlexTensor, FlexTensor) {
+    let layout = Layout::of(maps);
+    let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.to_contiguous());
+    let shortcut = shortcut.map(|tensor| tensor.to_contiguous());
+    let shortcut = shortcut.as_ref().map(values);
+    let (maps, gamma, beta) = (values(&maps), values(&gamma), values(&beta));
+    let mut results = vec![0.0; maps.len()];
+    let moments: Vec<(f32, f32)> = layout
+        .planes_mut(&mut results)
+        .into_par_iter()
+        .enumerate()
+        .map(|(channel, results)| {
+            Arch::new().dispatch(Forward {
+                layout,
+                channel,
+                maps,
+                shortcut,
+                gamma: gamma[channel],
+                beta: beta[channel],
+                epsilon,
+                relu,
+                results,
+            })
+        })
+        .collect();
+    let (mean, variance): (Vec<f32>, Vec<f32>) = moments.into_iter().unzip();
+    let channels = [layout.channels];
+    (
+        tensor(results, layout.dims()),
+        tensor(mean, channels),
+        tensor(variance, channels),
+    )
+}
+
+/// One channel forward; gives its mean and variance.
+struct Forward<'a> {
+    layout: Layout,
+    channel: usize,
+    maps: &'a [f32],
+    shortcut: Option<&'a [f32]>,
+    gamma: f32,
+    beta: f32,
+    epsilon: f64,
+    relu: bool,
+    /// The planes of the channel.
+    results: Vec<&'a mut [f32]>,
+}
+
+impl WithSimd for Forward<'_> {
+    type Output = (f32, f32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> (f32, f32) {
+        let Self {
+            layout,
+            channel,
+            maps,
+            ..
+        } = self;
+        let count = layout.values();
+        let mut total = 0.0;
+        for plane in layout.planes(maps, channel) {
+            total += sum(plane, |x| x);
+        }
+        let mean = (total / count) as f32;
+        let mut squares = 0.0;
+        for plane in layout.planes(maps, channel) {
+            squares += sum(plane, |x| (x - mean) * (x - mean));
+        }
+        let variance = (squares / count) as f32;
+        let scale = self.gamma * reciprocal(variance, self.epsilon);
+        let shift = self.beta - mean * scale;
+        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
+        for (image, results) in self.results.into_iter().enumerate() {
+            let plane = layout.plane(maps, image, channel);
+            match self.shortcut {
+                Some(shortcut) => {
+                    let shortcut = layout.plane(shortcut, image, channel);
+                    for ((result, x), shortcut) in results.iter_mut().zip(plane).zip(shortcut) {
+                        *result = at_least(x * scale + shift + shortcut, floor);
+                    }
+                }
+                None => {
+                    for (result, x) in results.iter_mut().zip(plane) {
+                        *result = at_least(x * scale + shift, floor);
+                    }
+                }
+            }
+        }
+        (mean, variance)
+    }
+}
+
+/// `value` or `floor`; NaN stays NaN.
+#[inline(always)]
+fn at_least(value: f32, floor: f32) -> f32 {
+    if value < floor { floor } else { value }
+}
+
+fn reciprocal(variance: f32, epsilon: f64) -> f32 {
+    (1.0 / (f64::from(variance) + epsilon).sqrt()) as f32
+}
+
+/// What the gradients are made of.
+#[derive(Debug, Clone)]
+struct Saved {
+    maps: FlexTensor,
+    gamma: FlexTensor,
+    /// The results, when a ReLU made them.
+    results: Option<FlexTensor>,
+    mean: FlexTensor,
+    variance: FlexTensor,
+    epsilon: f64,
+}
+
+struct InputGradients {
+    maps: FlexTensor,
+    gamma: FlexTensor,
+    beta: FlexTensor,
+    shortcut: Option<FlexTensor>,
+}
+
+impl Saved {
+    fn backward(&self, gradient: &FlexTensor, with_shortcut: bool) -> InputGradients {
+        let layout = Layout::of(&self.maps);
+        let gradient = gradient.to_contiguous();
+        let (gradient, maps) = (values(&gradient), values(&self.maps));
+        let results = self.results.as_ref().map(values);
+        let mut of_maps = vec![0.0; maps.len()];
+        // The gradient behind the ReLU: that of the shortcut, and wanted twice.
+        let mut behind = vec![0.0; if results.is_some() { maps.len() } else { 0 }];
+        let mut behind_planes = layout.planes_mut(&mut behind);
+        behind_planes.resize_with(layout.channels, Vec::new);
+        let sums: Vec<(f32, f32)> = layout
+            .planes_mut(&mut of_maps)
+            .into_par_iter()
+            .zip(behind_planes)
+            .enumerate()
+            .map(|(channel, (of_maps, behind))| {
+                Arch::new().dispatch(BackwardChannel {
+                    layout,
+                    channel,
+                    maps,
+                    results,
+                    gradient,
+                    gamma: values(&self.gamma)[channel],
+                    mean: values(&self.mean)[channel],
+                    reciprocal: reciprocal(values(&self.variance)[channel], self.epsilon),
+                    behind,
+                    of_maps,
+                })
+            })
+            .collect();
+        let (gamma, beta): (Vec<f32>, Vec<f32>) = sums.into_iter().unzip();
+        InputGradients {
+            maps: tensor(of_maps, layout.dims()),
+            gamma: tensor(gamma, [layout.channels]),
+            beta: tensor(beta, [layout.channels]),
+            shortcut: with_shortcut.then(|| tensor(behind, layout.dims())),
+        }
+    }
+}
+
+/// One channel backwards; gives the gradients of gamma and beta.
+struct BackwardChannel<'a> {
+    layout: Layout,
+    channel: usize,
+    maps: &'a [f32],
+    /// When a ReLU made them.
+    results: Option<&'a [f32]>,
+    gradient: &'a [f32],
+    gamma: f32,
+    mean: f32,
+    /// Of the standard deviation.
+    reciprocal: f32,
+    /// Planes for the gradient behind the ReLU, when there is one.
+    behind: Vec<&'a mut [f32]>,
+    of_maps: Vec<&'a mut [f32]>,
+}
+
+impl WithSimd for BackwardChannel<'_> {
+    type Output = (f32, f32);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> (f32, f32) {
+        let Self {
+            layout,
+            channel,
+            maps,
+            mean,
+            reciprocal,
+            ..
+        } = self;
+        let (mut total, mut product) = (0.0, 0.0);
+        for image in 0..layout.images {
+            let mut gradient = layout.plane(self.gradient, image, channel);
+            if let Some(results) = self.results {
+                let results = layout.plane(results, image, channel);
+                let behind = &mut *self.behind[image];
+                for ((behind, gradient), result) in behind.iter_mut().zip(gradient).zip(results) {
+                    *behind = if *result > 0.0 { *gradient } else { 0.0 };
+                }
+                gradient = behind;
+            }
+            total += sum(gradient, |gradient| gradient);
+            product += sum_of_products(gradient, layout.plane(maps, image, channel), mean);
+        }
+        let product = product * f64::from(reciprocal);
+        let scale = self.gamma * reciprocal;
+        let mean_gradient = (total / layout.values()) as f32;
+        let slope = (product / layout.values()) as f32 * reciprocal;
+        for (image, of_maps) in self.of_maps.into_iter().enumerate() {
+            let plane = layout.plane(maps, image, channel);
+            let gradient = match self.results {
+                Some(_) => &*self.behind[image],
+                None => layout.plane(self.gradient, image, channel),
+            };
+            for ((of_map, x), gradient) in of_maps.iter_mut().zip(plane).zip(gradient) {
+                *of_map = scale * (gradient - mean_gradient - (x - mean) * slope);
+            }
+        }
+        (product as f32, total as f32)
+    }
+}
+
+/// Where the planes of a channel lie.
+#[derive(Debug, Clone, Copy)]
+struct Layout {
+    images: usize,
+    channels: usize,
+    size: [usize; 2],
+}
+
+impl Layout {
+    fn of(maps: &FlexTensor) -> Self {
+        let [images, channels, rows, columns] = maps.shape().dims();
+        Self {
+            images,
+            channels,
+            size: [rows, columns],
+        }
+    }
+
+    fn dims(self) -> [usize; 4] {
+        [self.images, self.channels, self.size[0], self.size[1]]
+    }
+
+    fn plane_len(self) -> usize {
+        self.size[0] * self.size[1]
+    }
+
+    /// Number of values of a channel.
+    fn values(self) -> f64 {
+        (self.images * self.plane_len()) as f64
+    }
+
+    #[inline(always)]
+    fn plane(self, maps: &[f32], image: usize, channel: usize) -> &[f32] {
+        &maps[(image * self.channels + channel) * self.plane_len()..][..self.plane_len()]
+    }
+
+    #[inline(always)]
+    fn planes(self, maps: &[f32], channel: usize) -> impl Iterator<Item = &[f32]> {
+        (0..self.images).map(move |image| self.plane(maps, image, channel))
+    }
+
+    /// Outer index the channel, inner the image.
+    fn planes_mut(self, maps: &mut [f32]) -> Vec<Vec<&mut [f32]>> {
+        let mut planes: Vec<_> = (0..self.channels)
+            .map(|_| Vec::with_capacity(self.images))
+            .collect();
+        for (index, plane) in maps.chunks_exact_mut(self.plane_len()).enumerate() {
+            planes[index % self.channels].push(plane);
+        }
+        planes
+    }
+}
+
+const LANES: usize = 16;
+
+#[inline(always)]
+fn sum(values: &[f32], term: impl Fn(f32) -> f32) -> f64 {
+    let (whole, rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for values in whole {
+        for (sum, value) in sums.iter_mut().zip(values) {
+            *sum += term(*value);
+        }
+    }
+    let rest = rest.iter().map(|value| term(*value));
+    sums.into_iter().chain(rest).map(f64::from).sum()
+}
+
+/// `Σ gradients · (values − mean)`.
+#[inline(always)]
+fn sum_of_products(gradients: &[f32], values: &[f32], mean: f32) -> f64 {
+    let (gradients, gradients_rest) = gradients.as_chunks::<LANES>();
+    let (values, values_rest) = values.as_chunks::<LANES>();
+    let mut sums = [0.0; LANES];
+    for (gradients, values) in gradients.iter().zip(values) {
+        for ((sum, gradient), value) in sums.iter_mut().zip(gradients).zip(values) {
+            *sum += gradient * (value - mean);
+        }
+    }
+    let rest = gradients_rest.iter().zip(values_rest);
+    let rest = rest.map(|(gradient, value)| gradient * (value - mean));
+    sums.into_iter().chain(rest).map(f64::from).sum()
+}
+
+#[derive(Debug)]
+struct NormalizeBackward;
+
+impl Backward<Flex, 3> for NormalizeBackward {
+    type State = Saved;
+
+    fn backward(self, ops: Ops<Saved, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let found = ops.state.backward(&gradient, false);
+        let found = [found.maps, found.gamma, found.beta];
+        for (node, gradient) in ops.parents.into_iter().zip(found) {
+            if let Some(node) = node {
+                gradients.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+#[derive(Debug)]
+struct NormalizeAddBackward;
+
+impl Backward<Flex, 4> for NormalizeAddBackward {
+    type State = Saved;
+
+    fn backward(self, ops: Ops<Saved, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = gradients.consume::<Flex>(&ops.node);
+        let found = ops.state.backward(&gradient, true);
+        let found = [
+            Some(found.maps),
+            Some(found.gamma),
+            Some(found.beta),
+            found.shortcut,
+        ];
+        for (node, gradient) in ops.parents.into_iter().zip(found) {
+            if let (Some(node), Some(gradient)) = (node, gradient) {
+                gradients.register::<Flex>(node.id, gradient);
+            }
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> Normalize for Autodiff<Flex, C> {
+    fn normalize(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let operation = NormalizeBackward.prepare::<C>([maps.node(), gamma.node(), beta.node()]);
+        let maps = maps.into_primitive().to_contiguous();
+        let (gamma, beta) = (
+            gamma.into_primitive().to_contiguous(),
+            beta.into_primitive(),
+        );
+        let (results, mean, variance) = forward(&maps, &gamma, &beta, None, epsilon, relu);
+        let moments = [&mean, &variance].map(|tensor| Self::from_inner(tensor.clone()));
+        let results = match operation.compute_bound().stateful() {
+            OpsKind::Tracked(operation) => {
+                let saved = Saved {
+                    maps,
+                    gamma,
+                    results: relu.then(|| results.clone()),
+                    mean,
+                    variance,
+                    epsilon,
+                };
+                operation.finish(saved, results)
+            }
+            OpsKind::UnTracked(operation) => operation.finish(results),
+        };
+        let [mean, variance] = moments;
+        (results, mean, variance)
+    }
+
+    fn normalize_add(
+        maps: FloatTensor<Self>,
+        gamma: FloatTensor<Self>,
+        beta: FloatTensor<Self>,
+        shortcut: FloatTensor<Self>,
+        epsilon: f64,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let nodes = [maps.node(), gamma.node(), beta.node(), shortcut.node()];
+        let operation = NormalizeAddBackward.prepare::<C>(nodes);
+        let maps = maps.into_primitive().to_contiguous();
+        let (gamma, beta) = (
+            gamma.into_primitive().to_contiguous(),
+            beta.into_primitive(),
+        );
+        let shortcut = shortcut.into_primitive();
+        let (results, mean, variance) =
+            forward(&maps, &gamma, &beta, Some(&shortcut), epsilon, true);
+        let moments = [&mean, &variance].map(|tensor| Self::from_inner(tensor.clone()));
+        let results = match operation.compute_bound().stateful() {
+            OpsKind::Tracked(operation) => {
+                let saved = Saved {
+                    maps,
+                    gamma,
+                    results: Some(results.clone()),
+                    mean,
+                    variance,
+                    epsilon,
+                };
+                operation.finish(saved, results)
+            }
+            OpsKind::UnTracked(operation) => operation.finish(results),
+        };
+        let [mean, variance] = moments;
+        (results, mean, variance)
+    }
+}

@@ -1,0 +1,520 @@
+//! The three passes of a convolution on slices.
+//!
+//! None builds the matrix of all patches. Rows of a zero-padded plane follow each other in memory, so the
+//! value that a tap of the kernel sees of a place lies at a fixed distance from it: a pass multiplies
+//! shifted views of the planes. Between two rows of results stand a few of no meaning, which are
+//! left out when results are written.
+
+use rayon::prelude::*;
+
+use super::tiles::{Correlate, Reduce, Tile, correlate, reduce};
+
+/// Sizes of a convolution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Geometry {
+    pub(super) images: usize,
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    /// Rows and columns of an image.
+    pub(super) size: [usize; 2],
+    pub(super) kernel: [usize; 2],
+    pub(super) stride: usize,
+    pub(super) padding: usize,
+}
+
+impl Geometry {
+    /// Rows and columns of a result; `None` when the kernel is larger than the padded image.
+    pub(super) fn out_size(&self) -> Option<[usize; 2]> {
+        let along = |axis: usize| {
+            let padded = self.size[axis] + 2 * self.padding;
+            Some(padded.checked_sub(self.kernel[axis])? / self.stride + 1)
+        };
+        Some([along(0)?, along(1)?])
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel[0] * self.kernel[1]
+    }
+}
+
+/// Floats of padded planes that a task of several images fills at most: they stay in the second-level
+/// cache.
+const TASK: usize = 1 << 16;
+/// Columns that [`reduce`] goes over before it turns to other rows: a tile of them stays in the
+/// first-level cache.
+const BLOCK: usize = 1024;
+/// Tasks into which the gradient of the weights is cut at least where images allow it. Fixed, so that
+/// sums are added in one order whatever the number of threads.
+const PARTS: usize = 8;
+
+/// Planes of one size, one after another.
+#[derive(Debug, Clone, Copy)]
+struct Planes {
+    rows: usize,
+    pitch: usize,
+}
+
+impl Planes {
+    fn len(self) -> usize {
+        self.rows * self.pitch
+    }
+}
+
+/// How an image is laid out for taps to be shifts: `phases` planes a channel, each of every `stride`-th
+/// row and column.
+#[derive(Debug, Clone, Copy)]
+struct Padded {
+    plane: Planes,
+    /// Along rows and columns.
+    phases: [usize; 2],
+    geometry: Geometry,
+}
+
+impl Padded {
+    fn new(geometry: Geometry, out: [usize; 2]) -> Self {
+        let Geometry { kernel, stride, .. } = geometry;
+        Self {
+            plane: Planes {
+                rows: out[0] + (kernel[0] - 1) / stride,
+                pitch: out[1] + (kernel[1] - 1) / stride,
+            },
+            phases: kernel.map(|taps| taps.min(stride)),
+            geometry,
+        }
+    }
+
+    /// Floats of a channel of `images` images.
+    fn channel(&self, images: usize) -> usize {
+        self.phases[0] * self.phases[1] * images * self.plane.len()
+    }
+
+    /// Shifts of the taps of a channel of `images` images, in the order of the kernel.
+    fn shifts(&self, images: usize) -> Vec<usize> {
+        let Geometry { kernel, stride, .. } = self.geometry;
+        let tap = |ky: usize, kx: usize| {
+            let phase = ky % stride * self.phases[1] + kx % stride;
+            phase * images * self.plane.len() + ky / stride * self.plane.pitch + kx / stride
+        };
+        let rows = 0..kernel[0];
+        rows.flat_map(|ky| (0..kernel[1]).map(move |kx| tap(ky, kx)))
+            .collect()
+    }
+
+    /// Lays out one channel of one image in `padded`, which is 0 where the image does not reach. The phases
+    /// are `apart` from each other.
+    fn fill(&self, image: &[f32], padded: &mut [f32], apart: usize) {
+        let Geometry {
+            size: [rows, columns],
+            stride,
+            padding,
+            ..
+        } = self.geometry;
+        let pitch = self.plane.pitch;
+        for a in 0..self.phases[0] {
+            // Of the padded rows a, a + stride, … those that lie in the image.
+            let first = padding.saturating_sub(a).div_ceil(stride);
+            for r in first..self.plane.rows {
+                let y = r * stride + a - padding;
+                if y >= rows {
+                    break;
+                }
+                let row = &image[y * columns..][..columns];
+                for b in 0..self.phases[1] {
+                    let first = padding.saturating_sub(b).div_ceil(stride);
+                    if first >= pitch {
+                        continue;
+                    }
+                    let x = first * stride + b - padding;
+                    let at = (a * self.phases[1] + b) * apart + r * pitch + first;
+                    let out = &mut padded[at..][..pitch - first];
+                    let Some(row) = row.get(x..) else { continue };
+                    if stride == 1 {
+                        let count = row.len().min(out.len());
+                        out[..count].copy_from_slice(&row[..count]);
+                    } else {
+                        for (out, value) in out.iter_mut().zip(row.iter().step_by(stride)) {
+                            *out = *value;
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Rows of `weights` in blocks of `rows`, a block with all rows of one column side by side; what is
+/// missing is 0. `weights` is called with row and column.
+fn pack(
+    [row_count, columns]: [usize; 2],
+    rows: usize,
+    weights: impl Fn(usize, usize) -> f32,
+) -> Vec<f32> {
+    let mut packed = vec![0.0; row_count.div_ceil(rows) * rows * columns];
+    for (block, packed) in packed.chunks_exact_mut(rows * columns).enumerate() {
+        for (column, packed) in packed.chunks_exact_mut(rows).enumerate() {
+            for (packed, row) in packed.iter_mut().zip(block * rows..row_count) {
+                *packed = weights(row, column);
+            }
+        }
+    }
+    packed
+}
+
+/// Starts of the vectors that cover `len` places of every one of `images` images that are `apart`.
+fn starts(images: usize, apart: usize, len: usize, lanes: usize) -> Vec<usize> {
+    (0..images)
+        .flat_map(|image| (0..len).step_by(lanes).map(move |at| image * apart + at))
+        .collect()
+}
+
+/// Images of a task, so that a task fills the cache and there are some for every thread.
+fn images_of_task(images: usize, floats: usize) -> usize {
+    let shared = images.div_ceil(4 * rayon::current_num_threads());
+    (TASK / floats.max(1)).clamp(1, shared.max(1))
+}
+
+/// Results, `[image, output, row, column]`, of images `[image, input, row, column]` and weights `[output,
+/// input, row, column]`.
+pub(super) fn forward(
+    images: &[f32],
+    weights: &[f32],
+    geometry: Geometry,
+    out: [usize; 2],
+) -> Vec<f32> {
+    let Tile { lanes, rows } = Tile::of_processor();
+    let Geometry {
+        inputs,
+        outputs,
+        size,
+        ..
+    } = geometry;
+    let padded = Padded::new(geometry, out);
+    let channel = padded.channel(1);
+    let depth = inputs * geometry.taps();
+    let shifts = padded.shifts(1);
+    let offsets: Vec<usize> = (0..inputs)
+        .flat_map(|input| shifts.iter().map(move |shift| input * channel + shift))
+        .collect();
+    let packed = pack([outputs, depth], rows, |row, column| {
+        weights[row * depth + column]
+    });
+    let pitch = padded.plane.pitch;
+    let len = (out[0] - 1) * pitch + out[1];
+    let per_task = images_of_task(geometry.images, inputs * channel);
+    let starts = starts(per_task, inputs * channel, len, lanes);
+    let vectors = len.div_ceil(lanes);
+    let image_len = inputs * size[0] * size[1];
+    let out_len = outputs * out[0] * out[1];
+
+    let mut results = vec![0.0; geometry.images * out_len];
+    let scratch = || {
+        let planes = per_task * inputs * channel + vectors * lanes;
+        (vec![0.0; planes], vec![0.0; rows * starts.len() * lanes])
+    };
+    results
+        .par_chunks_mut(per_task * out_len)
+        .zip(images.par_chunks(per_task * image_len))
+        .for_each_init(scratch, |(planes, sums), (results, images)| {
+            let plane_len = size[0] * size[1];
+            for (image, planes) in images
+                .chunks_exact(plane_len)
+                .zip(planes.chunks_exact_mut(channel))
+            {
+                padded.fill(image, planes, padded.plane.len());
+            }
+            let count = images.len() / image_len;
+            let starts = &starts[..count * vectors];
+            let sums = &mut sums[..rows * starts.len() * lanes];
+            for (block, weights) in packed.chunks_exact(rows * depth).enumerate() {
+                correlate(Correlate {
+                    source: planes,
+                    starts,
+                    offsets: &offsets,
+                    weights,
+                    out: sums,
+                });
+                let sums = sums.chunks_exact(starts.len() * lanes);
+                for (sums, output) in sums.zip(block * rows..outputs) {
+                    for (image, sums) in sums.chunks_exact(vectors * lanes).enumerate() {
+                        let results = &mut results[image * out_len + output * out[0] * out[1]..];
+                        let rows = results.chunks_exact_mut(out[1]).zip(sums.chunks(pitch));
+                        for (result, sums) in rows.take(out[0]) {
+                            result.copy_from_slice(&sums[..out[1]]);
+                        }
+                    }
+                }
+            }
+        });
+    results
+}
+
+/// Gradient of the images from that of the results.
+///
+/// Rows and columns of an image fall into `stride`² classes, each of which sees its own taps.
+pub(super) fn input_gradient(
+    gradient: &[f32],
+    weights: &[f32],
+    geometry: Geometry,
+    out: [usize; 2],
+) -> Vec<f32> {
+    let Tile { lanes, rows } = Tile::of_processor();
+    let Geometry {
+        inputs,
+        outputs,
+        size,
+        kernel,
+        stride,
+        padding,
+        ..
+    } = geometry;
+    let taps = geometry.taps();
+    // The gradient stands behind as many zeros as a class has taps before its first, and before as many as the
+    // image reaches beyond it.
+    let before = kernel.map(|taps| taps.div_ceil(stride) - 1);
+    let reach = |axis: usize| {
+        let last = (size[axis] - 1 + padding) / stride;
+        before[axis] + (last + 1).max(out[axis])
+    };
+    let plane = Planes {
+        rows: reach(0),
+        pitch: reach(1),
+    };
+    let per_task = images_of_task(geometry.images, outputs * plane.len());
+    let image_len = inputs * size[0] * size[1];
+    let out_len = outputs * out[0] * out[1];
+
+    let classes: Vec<Class> = (0..stride * stride)
+        .filter_map(|class| {
+            let class = [class / stride, class % stride];
+            // Along an axis: taps, first place in the image, first place and number of places in the plane.
+            let along = |axis: usize| {
+                let class = class[axis];
+                let taps = kernel[axis].saturating_sub(class).div_ceil(stride);
+                let first = (class + stride - padding % stride) % stride;
+                let count = size[axis].checked_sub(first)?.div_ceil(stride);
+                let place = (first + padding - class) / stride;
+                (taps > 0 && count > 0).then_some((taps, first, place, count))
+            };
+            let (y_taps, y, row, row_count) = along(0)?;
+            let (x_taps, x, column, column_count) = along(1)?;
+            let corner = (row + before[0]) * plane.pitch + column + before[1];
+            let depth = outputs * y_taps * x_taps;
+            let at = |index: usize| {
+                let (output, tap) = (index / (y_taps * x_taps), index % (y_taps * x_taps));
+                (output, tap / x_taps, tap % x_taps)
+            };
+            let offsets = (0..depth).map(|index| {
+                let (output, t, u) = at(index);
+                corner + output * plane.len() - t * plane.pitch - u
+            });
+            let packed = pack([inputs, depth], rows, |input, index| {
+                let (output, t, u) = at(index);
+                let (ky, kx) = (class[0] + stride * t, class[1] + stride * u);
+                weights[(output * inputs + input) * taps + ky * kernel[1] + kx]
+            });
+            let len = (row_count - 1) * plane.pitch + column_count;
+            Some(Class {
+                corner: [y, x],
+                count: [row_count, column_count],
+                offsets: offsets.collect(),
+                packed,
+                vectors: len.div_ceil(lanes),
+                starts: starts(per_task, outputs * plane.len(), len, lanes),
+            })
+        })
+        .collect();
+    let widest = classes.iter().map(|class| class.starts.len()).max();
+    let widest = widest.unwrap_or(0) * lanes;
+
+    let mut results = vec![0.0; geometry.images * image_len];
+    let scratch = || {
+        let planes = per_task * outputs * plane.len() + widest + plane.len();
+        (vec![0.0; planes], vec![0.0; rows * widest])
+    };
+    results
+        .par_chunks_mut(per_task * image_len)
+        .zip(gradient.par_chunks(per_task * out_len))
+        .for_each_init(scratch, |(planes, sums), (results, gradient)| {
+            for (gradient, plane_of) in gradient
+                .chunks_exact(out[0] * out[1])
+                .zip(planes.chunks_exact_mut(plane.len()))
+            {
+                let rows = plane_of.chunks_exact_mut(plane.pitch).skip(before[0]);
+                for (row, gradient) in rows.zip(gradient.chunks_exact(out[1])) {
+                    row[before[1]..][..out[1]].copy_from_slice(gradient);
+                }
+            }
+            let count = gradient.len() / out_len;
+            for class in &classes {
+                let starts = &class.starts[..count * class.vectors];
+                let width = starts.len() * lanes;
+                let sums = &mut sums[..rows * width];
+                for (block, weights) in class
+                    .packed
+                    .chunks_exact(rows * class.offsets.len())
+                    .enumerate()
+                {
+                    correlate(Correlate {
+                        source: planes,
+                        starts,
+                        offsets: &class.offsets,
+                        weights,
+                        out: sums,
+                    });
+                    for (sums, input) in sums.chunks_exact(width).zip(block * rows..inputs) {
+                        for (image, sums) in sums.chunks_exact(class.vectors * lanes).enumerate() {
+                            let at = image * image_len + input * size[0] * size[1];
+                            let result = &mut results[at..][..size[0] * size[1]];
+                            class.scatter(sums, plane.pitch, result, size[1], stride);
+                        }
+                    }
+                }
+            }
+        });
+    results
+}
+
+/// The rows and columns of an image that see the same taps.
+struct Class {
+    /// The first row and column.
+    corner: [usize; 2],
+    /// Number of rows and columns.
+    count: [usize; 2],
+    offsets: Vec<usize>,
+    packed: Vec<f32>,
+    /// Vectors of an image.
+    vectors: usize,
+    starts: Vec<usize>,
+}
+
+impl Class {
+    fn scatter(
+        &self,
+        sums: &[f32],
+        pitch: usize,
+        image: &mut [f32],
+        columns: usize,
+        stride: usize,
+    ) {
+        let rows = image.chunks_exact_mut(columns).skip(self.corner[0]);
+        for (row, sums) in rows.step_by(stride).zip(sums.chunks(pitch)) {
+            let sums = &sums[..self.count[1]];
+            if stride == 1 {
+                row.copy_from_slice(sums);
+            } else {
+                let places = row[self.corner[1]..].iter_mut().step_by(stride);
+                for (place, sum) in places.zip(sums) {
+                    *place = *sum;
+                }
+            }
+        }
+    }
+}
+
+/// Gradient of the weights, `[output, input, row, column]`, from that of the results.
+pub(super) fn weight_gradient(
+    images: &[f32],
+    gradient: &[f32],
+    geometry: Geometry,
+    out: [usize; 2],
+) -> Vec<f32> {
+    let Tile { lanes, rows } = Tile::of_processor();
+    let Geometry {
+        inputs,
+        outputs,
+        size,
+        ..
+    } = geometry;
+    let taps = geometry.taps();
+    let padded = Padded::new(geometry, out);
+    let plane = padded.plane;
+    let padded_outputs = outputs.next_multiple_of(rows);
+    // Channels of a task: as many as make re-reading the gradient cheap.
+    let channels = inputs.div_ceil(2).clamp(1, 16);
+    let channel_tasks = inputs.div_ceil(channels);
+    let part = geometry.images.div_ceil(PARTS.div_ceil(channel_tasks));
+    let parts = geometry.images.div_ceil(part);
+    let columns = (part * plane.len()).next_multiple_of(lanes);
+    let shifts = padded.shifts(part);
+    let last = shifts.iter().copied().max().unwrap_or(0);
+
+    // The gradient by output, laid out as the images are, so that equal places meet.
+    let mut spread = vec![0.0; parts * padded_outputs * columns];
+    spread
+        .par_chunks_mut(columns)
+        .enumerate()
+        .for_each(|(index, row)| {
+            let (of_part, output) = (index / padded_outputs, index % padded_outputs);
+            if output >= outputs {
+                return;
+            }
+            let first = of_part * part;
+            let count = part.min(geometry.images - first);
+            for (image, row) in (first..first + count).zip(row.chunks_exact_mut(plane.len())) {
+                let at = (image * outputs + output) * out[0] * out[1];
+                let gradient = gradient[at..][..out[0] * out[1]].chunks_exact(out[1]);
+                for (row, gradient) in row.chunks_exact_mut(plane.pitch).zip(gradient) {
+                    row[..out[1]].copy_from_slice(gradient);
+                }
+            }
+        });
+
+    let channel = padded.channel(part);
+    let scratch = || {
+        let planes = channels * channel + columns + last;
+        let sums = channels * taps * padded_outputs * lanes;
+        (vec![0.0; planes], vec![0.0; sums])
+    };
+    let sums: Vec<Vec<f32>> = (0..parts * channel_tasks)
+        .into_par_iter()
+        .map_init(scratch, |(planes, sums), task| {
+            let (of_part, first_input) = (task / channel_tasks, task % channel_tasks * channels);
+            let spread = &spread[of_part * padded_outputs * columns..][..padded_outputs * columns];
+            let first = of_part * part;
+            let count = part.min(geometry.images - first);
+            let inputs_of_task = first_input..inputs.min(first_input + channels);
+            // Planes that a fuller part left behind meet a gradient of 0.
+            for (input, planes) in inputs_of_task.clone().zip(planes.chunks_mut(channel)) {
+                for image in 0..count {
+                    let at = ((first + image) * inputs + input) * size[0] * size[1];
+                    let planes = &mut planes[image * plane.len()..];
+                    padded.fill(
+                        &images[at..][..size[0] * size[1]],
+                        planes,
+                        part * plane.len(),
+                    );
+                }
+            }
+            let offsets: Vec<usize> = (0..inputs_of_task.len())
+                .flat_map(|input| shifts.iter().map(move |shift| input * channel + shift))
+                .collect();
+            let sums = &mut sums[..offsets.len() * padded_outputs * lanes];
+            sums.fill(0.0);
+            for start in (0..columns).step_by(BLOCK) {
+                reduce(Reduce {
+                    source: planes,
+                    offsets: &offsets,
+                    rows: spread,
+                    pitch: columns,
+                    columns: start..columns.min(start + BLOCK),
+                    sums,
+                });
+            }
+            sums.chunks_exact(lanes)
+                .map(|lanes| lanes.iter().sum())
+                .collect()
+        })
+        .collect();
+
+    let mut results = vec![0.0; outputs * inputs * taps];
+    for (task, sums) in sums.iter().enumerate() {
+        let first_input = task % channel_tasks * channels;
+        for (index, sums) in sums.chunks_exact(padded_outputs).enumerate() {
+            let at = first_input * taps + index;
+            for (output, sum) in sums[..outputs].iter().enumerate() {
+                results[output * inputs * taps + at] += sum;
+            }
+        }
+    }
+    results
+}

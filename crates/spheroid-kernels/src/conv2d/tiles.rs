@@ -1,0 +1,232 @@
+//! The two inner loops: tiles of results kept in vector registers.
+
+use pulp::{Arch, Simd, WithSimd};
+
+/// Sizes that the processor asks for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tile {
+    /// Values of a vector.
+    pub(super) lanes: usize,
+    /// Rows of a tile of [`correlate`] and [`reduce`].
+    pub(super) rows: usize,
+}
+
+/// Vectors of a tile of [`correlate`], and rows of `source` of one of [`reduce`].
+const COLUMNS: usize = 3;
+
+impl Tile {
+    pub(super) fn of_processor() -> Self {
+        struct Sizes;
+        impl WithSimd for Sizes {
+            type Output = Tile;
+
+            fn with_simd<S: Simd>(self, _: S) -> Tile {
+                Tile {
+                    lanes: S::F32_LANES,
+                    rows: if many_registers::<S>() { 8 } else { 4 },
+                }
+            }
+        }
+        Arch::new().dispatch(Sizes)
+    }
+}
+
+/// Whether 8 × [`COLUMNS`] vectors of results fit beside those of the sources.
+const fn many_registers<S: Simd>() -> bool {
+    S::REGISTER_COUNT >= 32
+}
+
+/// For every row `i` of a tile and every vector `v`:
+/// `out[i][v] = Σ_k weights[k][i] · source[starts[v] + offsets[k] ..]`.
+///
+/// `weights` holds [`Tile::rows`] values for every offset; `out` is row-major with
+/// `starts.len() · Tile::lanes` columns.
+pub(super) struct Correlate<'a> {
+    pub(super) source: &'a [f32],
+    pub(super) starts: &'a [usize],
+    pub(super) offsets: &'a [usize],
+    pub(super) weights: &'a [f32],
+    pub(super) out: &'a mut [f32],
+}
+
+pub(super) fn correlate(task: Correlate<'_>) {
+    Arch::new().dispatch(task);
+}
+
+impl WithSimd for Correlate<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if many_registers::<S>() {
+            correlate_tiles::<S, 8>(simd, self);
+        } else {
+            correlate_tiles::<S, 4>(simd, self);
+        }
+    }
+}
+
+#[inline(always)]
+fn correlate_tiles<S: Simd, const ROWS: usize>(simd: S, task: Correlate<'_>) {
+    let width = task.starts.len() * S::F32_LANES;
+    let weights = task.weights.as_chunks::<ROWS>().0;
+    let (groups, rest) = task.starts.as_chunks::<COLUMNS>();
+    let mut at = 0;
+    for starts in groups {
+        let sums = correlate_tile(simd, task.source, starts, task.offsets, weights);
+        store::<S, ROWS, COLUMNS>(&sums, task.out, width, at);
+        at += COLUMNS * S::F32_LANES;
+    }
+    for start in rest {
+        let sums = correlate_tile(simd, task.source, &[*start], task.offsets, weights);
+        store::<S, ROWS, 1>(&sums, task.out, width, at);
+        at += S::F32_LANES;
+    }
+}
+
+#[inline(always)]
+fn correlate_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    simd: S,
+    source: &[f32],
+    starts: &[usize; VECTORS],
+    offsets: &[usize],
+    weights: &[[f32; ROWS]],
+) -> [[S::f32s; VECTORS]; ROWS] {
+    let zero = simd.splat_f32s(0.0);
+    let mut sums = [[zero; VECTORS]; ROWS];
+    for (offset, weights) in offsets.iter().zip(weights) {
+        let mut values = [zero; VECTORS];
+        for (value, start) in values.iter_mut().zip(starts) {
+            *value = load::<S>(source, start + offset);
+        }
+        for (sums, weight) in sums.iter_mut().zip(weights) {
+            let weight = simd.splat_f32s(*weight);
+            for (sum, value) in sums.iter_mut().zip(&values) {
+                *sum = simd.mul_add_e_f32s(weight, *value, *sum);
+            }
+        }
+    }
+    sums
+}
+
+/// For every offset `k` and every row `i` of `rows`: adds
+/// `Σ_q rows[i][q] · source[offsets[k] + q]`, lane by lane, to `sums[k][i]`.
+///
+/// `rows` is row-major and holds whole vectors and as many rows as whole tiles; `sums` holds a vector for
+/// every offset and row.
+pub(super) struct Reduce<'a> {
+    pub(super) source: &'a [f32],
+    pub(super) offsets: &'a [usize],
+    pub(super) rows: &'a [f32],
+    /// Distance of two rows.
+    pub(super) pitch: usize,
+    /// Columns of `rows` to go over, whole vectors.
+    pub(super) columns: std::ops::Range<usize>,
+    pub(super) sums: &'a mut [f32],
+}
+
+pub(super) fn reduce(task: Reduce<'_>) {
+    Arch::new().dispatch(task);
+}
+
+impl WithSimd for Reduce<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        if many_registers::<S>() {
+            reduce_tiles::<S, 8>(simd, self);
+        } else {
+            reduce_tiles::<S, 4>(simd, self);
+        }
+    }
+}
+
+#[inline(always)]
+fn reduce_tiles<S: Simd, const ROWS: usize>(simd: S, task: Reduce<'_>) {
+    let row_count = task.rows.len() / task.pitch;
+    let columns = task.columns;
+    let sums = vectors_mut::<S>(task.sums);
+    for first_row in (0..row_count).step_by(ROWS) {
+        let mut rows = [&[][..]; ROWS];
+        for (row, i) in rows.iter_mut().zip(first_row..) {
+            *row = vectors::<S>(&task.rows[i * task.pitch..][columns.clone()]);
+        }
+        let source = &task.source[columns.start..];
+        let (groups, rest) = task.offsets.as_chunks::<COLUMNS>();
+        let mut at = first_row;
+        for offsets in groups {
+            reduce_tile(simd, source, offsets, &rows, &mut sums[at..], row_count);
+            at += COLUMNS * row_count;
+        }
+        for offset in rest {
+            reduce_tile(simd, source, &[*offset], &rows, &mut sums[at..], row_count);
+            at += row_count;
+        }
+    }
+}
+
+#[inline(always)]
+fn reduce_tile<S: Simd, const ROWS: usize, const OFFSETS: usize>(
+    simd: S,
+    source: &[f32],
+    offsets: &[usize; OFFSETS],
+    rows: &[&[S::f32s]; ROWS],
+    sums: &mut [S::f32s],
+    row_count: usize,
+) {
+    let count = rows[0].len();
+    let rows = rows.map(|row| &row[..count]);
+    let mut shifted = [&[][..]; OFFSETS];
+    for (shifted, offset) in shifted.iter_mut().zip(offsets) {
+        *shifted = vectors::<S>(&source[*offset..][..count * S::F32_LANES]);
+    }
+    let mut tile = [[simd.splat_f32s(0.0); OFFSETS]; ROWS];
+    for v in 0..count {
+        let mut values = [simd.splat_f32s(0.0); OFFSETS];
+        for (value, shifted) in values.iter_mut().zip(&shifted) {
+            *value = shifted[v];
+        }
+        for (tile, row) in tile.iter_mut().zip(&rows) {
+            let factor = row[v];
+            for (sum, value) in tile.iter_mut().zip(&values) {
+                *sum = simd.mul_add_e_f32s(factor, *value, *sum);
+            }
+        }
+    }
+    for (i, tile) in tile.iter().enumerate() {
+        for (k, value) in tile.iter().enumerate() {
+            let sum = &mut sums[k * row_count + i];
+            *sum = simd.add_f32s(*sum, *value);
+        }
+    }
+}
+
+#[inline(always)]
+fn load<S: Simd>(source: &[f32], at: usize) -> S::f32s {
+    vectors::<S>(&source[at..at + S::F32_LANES])[0]
+}
+
+#[inline(always)]
+fn store<S: Simd, const ROWS: usize, const VECTORS: usize>(
+    sums: &[[S::f32s; VECTORS]; ROWS],
+    out: &mut [f32],
+    width: usize,
+    at: usize,
+) {
+    for (i, sums) in sums.iter().enumerate() {
+        let out = &mut out[i * width + at..][..VECTORS * S::F32_LANES];
+        vectors_mut::<S>(out).copy_from_slice(sums);
+    }
+}
+
+/// Whole vectors; a vector asks for no more alignment than its values.
+#[inline(always)]
+fn vectors<S: Simd>(values: &[f32]) -> &[S::f32s] {
+    bytemuck::cast_slice(values)
+}
+
+#[inline(always)]
+fn vectors_mut<S: Simd>(values: &mut [f32]) -> &mut [S::f32s] {
+    bytemuck::cast_slice_mut(values)
+}
