@@ -1,13 +1,13 @@
 //! The three passes of a convolution on slices.
 //!
-//! None builds the matrix of all patches. Rows of a zero-padded plane follow each other in memory, so the
+//! None builds the matrix of all patches, but for small planes. Rows of a zero-padded plane follow each other in memory, so the
 //! value that a tap of the kernel sees of a place lies at a fixed distance from it: a pass multiplies
 //! shifted views of the planes. Between two rows of results stand a few of no meaning, which are
 //! left out when results are written.
 
 use rayon::prelude::*;
 
-use super::tiles::{Correlate, Reduce, Tile, correlate, reduce};
+use super::tiles::{COLUMNS, Correlate, Reduce, Tile, correlate, reduce};
 
 /// Sizes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,12 @@ impl Geometry {
     }
 }
 
-/// Floats of padded planes that a task of several images fills at most: they stay in the second-level
-/// cache.
-const TASK: usize = 1 << 16;
+/// Floats of planes that a task of several images fills at most: they stay in the second-level cache.
+const TASK: usize = 1 << 17;
+/// Outputs whose gradients are put in place together.
+const OUTPUTS_AT_ONCE: usize = 16;
+/// Outputs from which copies of the image are cheap.
+const MANY_OUTPUTS: usize = 32;
 /// Columns that [`reduce`] goes over before it turns to other rows: a tile of them stays in the
 /// first-level cache.
 const BLOCK: usize = 1024;
@@ -60,26 +63,42 @@ impl Planes {
     }
 }
 
-/// How an image is laid out for taps to be shifts: `phases` planes a channel, each of every `stride`-th
-/// row and column.
+/// How images are laid out for taps to be shifts.
+///
+/// A channel has planes for several phases: phase `(a, b)` holds, at row `r` and column `c`, the value that tap
+/// `(a, b)` sees of result `(r, c)`. A tap that lies whole multiples of `modulus` behind a phase is a shift
+/// of its plane.
 #[derive(Debug, Clone, Copy)]
-struct Padded {
+struct Unfolded {
     plane: Planes,
-    /// Along rows and columns.
     phases: [usize; 2],
+    modulus: [usize; 2],
     geometry: Geometry,
 }
 
-impl Padded {
+impl Unfolded {
     fn new(geometry: Geometry, out: [usize; 2]) -> Self {
         let Geometry { kernel, stride, .. } = geometry;
-        Self {
-            plane: Planes {
-                rows: out[0] + (kernel[0] - 1) / stride,
-                pitch: out[1] + (kernel[1] - 1) / stride,
-            },
-            phases: kernel.map(|taps| taps.min(stride)),
-            geometry,
+        let with = |modulus: [usize; 2]| {
+            let along = |axis: usize| out[axis] + (kernel[axis] - 1) / modulus[axis];
+            Self {
+                plane: Planes {
+                    rows: along(0),
+                    pitch: along(1),
+                },
+                phases: [0, 1].map(|axis| kernel[axis].min(modulus[axis])),
+                modulus,
+                geometry,
+            }
+        };
+        let shared = with([stride, stride]);
+        // In small planes places of no meaning are as many as others. A phase for every tap has none, and
+        // costs copies that only many outputs are worth.
+        let wasteful = 2 * shared.plane.len() > 3 * out[0] * out[1];
+        if wasteful && geometry.outputs >= MANY_OUTPUTS {
+            with(kernel)
+        } else {
+            shared
         }
     }
 
@@ -90,19 +109,20 @@ impl Padded {
 
     /// Shifts of the taps of a channel of `images` images, in the order of the kernel.
     fn shifts(&self, images: usize) -> Vec<usize> {
-        let Geometry { kernel, stride, .. } = self.geometry;
+        let Geometry { kernel, .. } = self.geometry;
+        let [rows, columns] = self.modulus;
         let tap = |ky: usize, kx: usize| {
-            let phase = ky % stride * self.phases[1] + kx % stride;
-            phase * images * self.plane.len() + ky / stride * self.plane.pitch + kx / stride
+            let phase = ky % rows * self.phases[1] + kx % columns;
+            phase * images * self.plane.len() + ky / rows * self.plane.pitch + kx / columns
         };
         let rows = 0..kernel[0];
         rows.flat_map(|ky| (0..kernel[1]).map(move |kx| tap(ky, kx)))
             .collect()
     }
 
-    /// Lays out one channel of one image in `padded`, which is 0 where the image does not reach. The phases
-    /// are `apart` from each other.
-    fn fill(&self, image: &[f32], padded: &mut [f32], apart: usize) {
+    /// Lays out one channel of one image in `planes`, which are 0 where the image does not reach; phases are
+    /// `apart` from each other.
+    fn fill(&self, image: &[f32], planes: &mut [f32], apart: usize) {
         let Geometry {
             size: [rows, columns],
             stride,
@@ -111,7 +131,7 @@ impl Padded {
         } = self.geometry;
         let pitch = self.plane.pitch;
         for a in 0..self.phases[0] {
-            // Of the padded rows a, a + stride, … those that lie in the image.
+            // The first row that lies in the image.
             let first = padding.saturating_sub(a).div_ceil(stride);
             for r in first..self.plane.rows {
                 let y = r * stride + a - padding;
@@ -126,7 +146,7 @@ impl Padded {
                     }
                     let x = first * stride + b - padding;
                     let at = (a * self.phases[1] + b) * apart + r * pitch + first;
-                    let out = &mut padded[at..][..pitch - first];
+                    let out = &mut planes[at..][..pitch - first];
                     let Some(row) = row.get(x..) else { continue };
                     if stride == 1 {
                         let count = row.len().min(out.len());
@@ -142,21 +162,26 @@ impl Padded {
     }
 }
 
-/// Rows of `weights` in blocks of `rows`, a block with all rows of one column side by side; what is
-/// missing is 0. `weights` is called with row and column.
+/// A matrix of weights in blocks of `rows` rows, a block with all rows of one column side by side; what is missing
+/// is 0. Column `k` of row `i` is `weights[i · stride + columns[k]]`.
 fn pack(
-    [row_count, columns]: [usize; 2],
+    weights: &[f32],
+    row_count: usize,
+    stride: usize,
+    columns: &[usize],
     rows: usize,
-    weights: impl Fn(usize, usize) -> f32,
 ) -> Vec<f32> {
-    let mut packed = vec![0.0; row_count.div_ceil(rows) * rows * columns];
-    for (block, packed) in packed.chunks_exact_mut(rows * columns).enumerate() {
-        for (column, packed) in packed.chunks_exact_mut(rows).enumerate() {
-            for (packed, row) in packed.iter_mut().zip(block * rows..row_count) {
-                *packed = weights(row, column);
+    let mut packed = vec![0.0; row_count.div_ceil(rows) * rows * columns.len()];
+    packed
+        .par_chunks_exact_mut(rows * columns.len())
+        .enumerate()
+        .for_each(|(block, packed)| {
+            for (column, packed) in columns.iter().zip(packed.chunks_exact_mut(rows)) {
+                for (packed, row) in packed.iter_mut().zip(block * rows..row_count) {
+                    *packed = weights[row * stride + column];
+                }
             }
-        }
-    }
+        });
     packed
 }
 
@@ -167,10 +192,16 @@ fn starts(images: usize, apart: usize, len: usize, lanes: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Images of a task, so that a task fills the cache and there are some for every thread.
+/// Images of a task: as many as fill the cache, and few enough for some tasks a thread.
 fn images_of_task(images: usize, floats: usize) -> usize {
-    let shared = images.div_ceil(4 * rayon::current_num_threads());
-    (TASK / floats.max(1)).clamp(1, shared.max(1))
+    let shared = images.div_ceil(2 * rayon::current_num_threads());
+    let count = (TASK / floats.max(1)).clamp(1, shared.max(1));
+    // Whole tiles of vectors, whatever the number of vectors of an image.
+    if count > COLUMNS {
+        count / COLUMNS * COLUMNS
+    } else {
+        count
+    }
 }
 
 /// Results, `[image, output, row, column]`, of images `[image, input, row, column]` and weights `[output,
@@ -181,6 +212,15 @@ pub(super) fn forward(
     geometry: Geometry,
     out: [usize; 2],
 ) -> Vec<f32> {
+    let depth = geometry.inputs * geometry.taps();
+    let columns: Vec<usize> = (0..depth).collect();
+    let rows = Tile::of_processor().rows;
+    let packed = pack(weights, geometry.outputs, depth, &columns, rows);
+    convolve(images, &packed, geometry, out)
+}
+
+/// [`forward`] with weights that are packed.
+fn convolve(images: &[f32], packed: &[f32], geometry: Geometry, out: [usize; 2]) -> Vec<f32> {
     let Tile { lanes, rows } = Tile::of_processor();
     let Geometry {
         inputs,
@@ -188,57 +228,67 @@ pub(super) fn forward(
         size,
         ..
     } = geometry;
-    let padded = Padded::new(geometry, out);
-    let channel = padded.channel(1);
-    let depth = inputs * geometry.taps();
-    let shifts = padded.shifts(1);
+    let unfolded = Unfolded::new(geometry, out);
+    let plane = unfolded.plane;
+    let per_task = images_of_task(geometry.images, inputs * unfolded.channel(1));
+    let channel = unfolded.channel(per_task);
+    let shifts = unfolded.shifts(per_task);
     let offsets: Vec<usize> = (0..inputs)
         .flat_map(|input| shifts.iter().map(move |shift| input * channel + shift))
         .collect();
-    let packed = pack([outputs, depth], rows, |row, column| {
-        weights[row * depth + column]
-    });
-    let pitch = padded.plane.pitch;
-    let len = (out[0] - 1) * pitch + out[1];
-    let per_task = images_of_task(geometry.images, inputs * channel);
-    let starts = starts(per_task, inputs * channel, len, lanes);
-    let vectors = len.div_ceil(lanes);
+    let area = out[0] * out[1];
+    // Without places of no meaning images follow each other as one.
+    let seamless = plane.len() == area;
+    let vectors = |images: usize| {
+        if seamless {
+            starts(1, 0, images * area, lanes)
+        } else {
+            let len = (out[0] - 1) * plane.pitch + out[1];
+            starts(images, plane.len(), len, lanes)
+        }
+    };
+    let most = vectors(per_task).len();
     let image_len = inputs * size[0] * size[1];
-    let out_len = outputs * out[0] * out[1];
+    let out_len = outputs * area;
 
     let mut results = vec![0.0; geometry.images * out_len];
     let scratch = || {
-        let planes = per_task * inputs * channel + vectors * lanes;
-        (vec![0.0; planes], vec![0.0; rows * starts.len() * lanes])
+        let planes = inputs * channel + most * lanes;
+        (vec![0.0; planes], vec![0.0; rows * most * lanes])
     };
     results
         .par_chunks_mut(per_task * out_len)
         .zip(images.par_chunks(per_task * image_len))
         .for_each_init(scratch, |(planes, sums), (results, images)| {
-            let plane_len = size[0] * size[1];
-            for (image, planes) in images
-                .chunks_exact(plane_len)
-                .zip(planes.chunks_exact_mut(channel))
-            {
-                padded.fill(image, planes, padded.plane.len());
+            for (image, image_values) in images.chunks_exact(image_len).enumerate() {
+                let inputs = image_values.chunks_exact(size[0] * size[1]);
+                for (values, planes) in inputs.zip(planes.chunks_mut(channel)) {
+                    let planes = &mut planes[image * plane.len()..];
+                    unfolded.fill(values, planes, per_task * plane.len());
+                }
             }
             let count = images.len() / image_len;
-            let starts = &starts[..count * vectors];
+            let starts = vectors(count);
             let sums = &mut sums[..rows * starts.len() * lanes];
-            for (block, weights) in packed.chunks_exact(rows * depth).enumerate() {
+            let sums_of_image = if seamless {
+                area
+            } else {
+                starts.len() / count * lanes
+            };
+            for (block, weights) in packed.chunks_exact(rows * offsets.len()).enumerate() {
                 correlate(Correlate {
                     source: planes,
-                    starts,
+                    starts: &starts,
                     offsets: &offsets,
                     weights,
                     out: sums,
                 });
                 let sums = sums.chunks_exact(starts.len() * lanes);
                 for (sums, output) in sums.zip(block * rows..outputs) {
-                    for (image, sums) in sums.chunks_exact(vectors * lanes).enumerate() {
-                        let results = &mut results[image * out_len + output * out[0] * out[1]..];
-                        let rows = results.chunks_exact_mut(out[1]).zip(sums.chunks(pitch));
-                        for (result, sums) in rows.take(out[0]) {
+                    for (image, sums) in sums.chunks(sums_of_image).take(count).enumerate() {
+                        let results = &mut results[image * out_len + output * area..][..area];
+                        let rows = results.chunks_exact_mut(out[1]);
+                        for (result, sums) in rows.zip(sums.chunks(plane.pitch)) {
                             result.copy_from_slice(&sums[..out[1]]);
                         }
                     }
@@ -250,7 +300,8 @@ pub(super) fn forward(
 
 /// Gradient of the images from that of the results.
 ///
-/// Rows and columns of an image fall into `stride`² classes, each of which sees its own taps.
+/// With a stride of 1 it is the convolution of the gradient with the mirrored kernel. Otherwise rows and columns
+/// of an image fall into `stride`² classes, each of which sees its own taps.
 pub(super) fn input_gradient(
     gradient: &[f32],
     weights: &[f32],
@@ -268,6 +319,20 @@ pub(super) fn input_gradient(
         ..
     } = geometry;
     let taps = geometry.taps();
+    if stride == 1 && kernel[0] == kernel[1] && padding < kernel[0] {
+        let columns: Vec<usize> = (0..outputs)
+            .flat_map(|output| (0..taps).rev().map(move |tap| output * inputs * taps + tap))
+            .collect();
+        let packed = pack(weights, inputs, taps, &columns, rows);
+        let mirrored = Geometry {
+            inputs: outputs,
+            outputs: inputs,
+            size: out,
+            padding: kernel[0] - 1 - padding,
+            ..geometry
+        };
+        return convolve(gradient, &packed, mirrored, size);
+    }
     // The gradient stands behind as many zeros as a class has taps before its first, and before as many as the
     // image reaches beyond it.
     let before = kernel.map(|taps| taps.div_ceil(stride) - 1);
@@ -307,11 +372,14 @@ pub(super) fn input_gradient(
                 let (output, t, u) = at(index);
                 corner + output * plane.len() - t * plane.pitch - u
             });
-            let packed = pack([inputs, depth], rows, |input, index| {
-                let (output, t, u) = at(index);
-                let (ky, kx) = (class[0] + stride * t, class[1] + stride * u);
-                weights[(output * inputs + input) * taps + ky * kernel[1] + kx]
-            });
+            let columns: Vec<usize> = (0..depth)
+                .map(|index| {
+                    let (output, t, u) = at(index);
+                    let (ky, kx) = (class[0] + stride * t, class[1] + stride * u);
+                    output * inputs * taps + ky * kernel[1] + kx
+                })
+                .collect();
+            let packed = pack(weights, inputs, taps, &columns, rows);
             let len = (row_count - 1) * plane.pitch + column_count;
             Some(Class {
                 corner: [y, x],
@@ -426,8 +494,8 @@ pub(super) fn weight_gradient(
         ..
     } = geometry;
     let taps = geometry.taps();
-    let padded = Padded::new(geometry, out);
-    let plane = padded.plane;
+    let unfolded = Unfolded::new(geometry, out);
+    let plane = unfolded.plane;
     let padded_outputs = outputs.next_multiple_of(rows);
     // Channels of a task: as many as make re-reading the gradient cheap.
     let channels = inputs.div_ceil(2).clamp(1, 16);
@@ -435,7 +503,7 @@ pub(super) fn weight_gradient(
     let part = geometry.images.div_ceil(PARTS.div_ceil(channel_tasks));
     let parts = geometry.images.div_ceil(part);
     let columns = (part * plane.len()).next_multiple_of(lanes);
-    let shifts = padded.shifts(part);
+    let shifts = unfolded.shifts(part);
     let last = shifts.iter().copied().max().unwrap_or(0);
 
     // The gradient by output, laid out as the images are, so that equal places meet.
@@ -459,7 +527,7 @@ pub(super) fn weight_gradient(
             }
         });
 
-    let channel = padded.channel(part);
+    let channel = unfolded.channel(part);
     let scratch = || {
         let planes = channels * channel + columns + last;
         let sums = channels * taps * padded_outputs * lanes;
@@ -478,7 +546,7 @@ pub(super) fn weight_gradient(
                 for image in 0..count {
                     let at = ((first + image) * inputs + input) * size[0] * size[1];
                     let planes = &mut planes[image * plane.len()..];
-                    padded.fill(
+                    unfolded.fill(
                         &images[at..][..size[0] * size[1]],
                         planes,
                         part * plane.len(),
@@ -507,14 +575,22 @@ pub(super) fn weight_gradient(
         .collect();
 
     let mut results = vec![0.0; outputs * inputs * taps];
-    for (task, sums) in sums.iter().enumerate() {
-        let first_input = task % channel_tasks * channels;
-        for (index, sums) in sums.chunks_exact(padded_outputs).enumerate() {
-            let at = first_input * taps + index;
-            for (output, sum) in sums[..outputs].iter().enumerate() {
-                results[output * inputs * taps + at] += sum;
+    // Some outputs at a time: they lie side by side in the sums.
+    results
+        .par_chunks_mut(OUTPUTS_AT_ONCE * inputs * taps)
+        .enumerate()
+        .for_each(|(group, results)| {
+            let first = group * OUTPUTS_AT_ONCE;
+            for (task, sums) in sums.iter().enumerate() {
+                let first_input = task % channel_tasks * channels;
+                for (index, sums) in sums.chunks_exact(padded_outputs).enumerate() {
+                    let at = first_input * taps + index;
+                    let results = results[at..].iter_mut().step_by(inputs * taps);
+                    for (result, sum) in results.zip(&sums[first..]) {
+                        *result += sum;
+                    }
+                }
             }
-        }
-    }
+        });
     results
 }

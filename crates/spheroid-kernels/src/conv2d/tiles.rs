@@ -12,7 +12,7 @@ pub(super) struct Tile {
 }
 
 /// Vectors of a tile of [`correlate`], and rows of `source` of one of [`reduce`].
-const COLUMNS: usize = 3;
+pub(super) const COLUMNS: usize = 3;
 
 impl Tile {
     pub(super) fn of_processor() -> Self {
