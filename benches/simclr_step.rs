@@ -1,20 +1,23 @@
 //! One training step of SimCLR, and embedding with a frozen encoder, on every compiled-in backend.
 //!
-//! `cargo bench --bench simclr_step` (about a minute on two cores)
+//! `cargo bench --bench simclr_step` (about three minutes on two cores)
 //!
 //! Flex is compiled in by default. Others come with their feature, and are skipped where they do
 //! not work: `cargo bench --features ndarray --bench simclr_step`, or `cpu`, `wgpu` and `cuda`;
 //! `-- flex` runs one of them.
 //!
-//! A step is the forward pass of both views, the loss, the backward pass and AdamW, until the device
-//! has finished; views are on the device before. Throughput counts views, two for each pair, or
+//! A step is the forward pass of both views with the loss, the backward pass and AdamW, each also timed by
+//! itself, until the device has finished; views are on the device before. Throughput counts views, two for each pair, or
 //! embedded images.
 
 #![expect(clippy::unwrap_used, reason = "an error must stop the bench")]
 
 mod support;
 
-use std::{hint::black_box, time::Duration};
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
 
 use burn::{
     module::Module,
@@ -40,6 +43,13 @@ use spheroid::{
 const SEED: u64 = 1;
 /// Encoder, pairs of views and planes: what the main job trains, and a full ResNet-18.
 const STEPS: [(&str, usize, usize); 2] = [("resnet10-w16", 48, 1), ("resnet18", 16, 3)];
+/// Parts of a step, and between which of its times they lie.
+const PARTS: [(&str, (usize, usize)); 4] = [
+    ("step", (0, 3)),
+    ("forward", (0, 1)),
+    ("backward", (1, 2)),
+    ("optimizer", (2, 3)),
+];
 /// Images that are embedded at once.
 const IMAGES: usize = 32;
 const LEARNING_RATE: f64 = 1e-3;
@@ -98,23 +108,37 @@ fn simclr_step(criterion: &mut Criterion) {
                     view: 0,
                 },
             };
+            // When the step and each of its parts ended.
             let mut step = || {
+                let mut times = vec![Instant::now()];
+                let mut lap = || {
+                    device.sync().unwrap();
+                    times.push(Instant::now());
+                };
                 let loss = method.step(batch.clone()).unwrap().loss;
+                lap();
                 let gradients = GradientsParams::from_grads(loss.backward(), &method);
+                lap();
                 method = optimizer.step(LEARNING_RATE, method.clone(), gradients);
-                device.sync().unwrap();
-                loss.into_scalar::<f32>()
+                lap();
+                let loss = loss.into_scalar::<f32>();
+                assert!(loss.is_finite() && loss > 0.0, "loss {loss}");
+                times
             };
-            let loss = step();
-            assert!(loss.is_finite() && loss > 0.0, "loss {loss}");
+            step();
 
             let [_, _, rows, columns] = first.dims();
             let shape = format!("pairs={pairs},view={planes}x{rows}x{columns}");
             group.throughput(Throughput::Elements(2 * pairs as u64));
-            group.bench_function(
-                BenchmarkId::new(name, format!("{shape},{backend}")),
-                |bencher| bencher.iter(|| black_box(step())),
-            );
+            for (part, range) in PARTS {
+                let id = BenchmarkId::new(format!("{name},{part}"), format!("{shape},{backend}"));
+                group.bench_function(id, |bencher| {
+                    bencher.iter_custom(|steps| {
+                        let of_part = |times: Vec<Instant>| times[range.1] - times[range.0];
+                        (0..steps).map(|_| of_part(step())).sum()
+                    });
+                });
+            }
         }
     }
     group.finish();

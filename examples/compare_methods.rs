@@ -4,8 +4,9 @@
 //! `cargo run --release --example compare_methods -- --seeds 1-10 --methods default,untrained`
 //! `cargo run --release --example compare_methods -- --methods simclr,vicreg+one_day --seconds 20`
 //!
-//! A method is NAME[@ENCODER][+POSITIVES][+BATCHES], such as `mae@vit-tiny-p8-w96` or
-//! `simclr+other_day+one_day`; `default` is what `rank_plate` does, `untrained` its encoder as it starts.
+//! A method is NAME[@ENCODER][+POSITIVES][+BATCHES][+rate=R][+epochs=N], such as `mae@vit-tiny-p8-w96`,
+//! `simclr+other_day+one_day` or `byol+rate=2e-3`; `default` is what `rank_plate` does, `untrained` its encoder
+//! as it starts.
 //! Every method is ranked by its features joined with morphology and by its features alone. The last rows
 //! hold the medians.
 
@@ -41,8 +42,8 @@ struct Arguments {
     /// Methods, separated by commas.
     #[arg(long, default_value = "default,untrained", value_delimiter = ',')]
     methods: Vec<String>,
-    /// Training time of every method but `default` and `untrained`, in seconds of this machine. The number
-    /// of epochs is set from the time of one on the first plate.
+    /// Training time of every method whose epochs are not given, in seconds of this machine. The number of
+    /// epochs is set from the time of one on the first plate.
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
     /// Network of methods that name none.
@@ -82,15 +83,13 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             taus.entry(name.to_owned()).or_default().push(tau);
         }
         for name in &arguments.methods {
-            let mut config = parse(name, &arguments.encoder, seed)?;
-            if name != "default" && name != "untrained" {
-                let known = match epochs.get(name.as_str()) {
-                    Some(epochs) => *epochs,
-                    None => plate.epochs_in(arguments.seconds, &config, &device)?,
-                };
-                epochs.insert(name, known);
-                config.train.epochs = known;
-            }
+            let (mut config, given) = parse(name, &arguments.encoder, seed)?;
+            let known = match given.or(epochs.get(name.as_str()).copied()) {
+                Some(epochs) => epochs,
+                None => plate.epochs_in(arguments.seconds, &config, &device)?,
+            };
+            epochs.insert(name, known);
+            config.train.epochs = known;
             let start = Instant::now();
             let count = config.train.epochs;
             let [joined, alone] = plate.taus(config, &device)?;
@@ -111,18 +110,28 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Settings of a method by its name here.
-fn parse(name: &str, encoder: &str, seed: u64) -> Result<PretrainConfig, Box<dyn Error>> {
+/// Settings of a method by its name here, and its epochs when they are given.
+fn parse(
+    name: &str,
+    encoder: &str,
+    seed: u64,
+) -> Result<(PretrainConfig, Option<usize>), Box<dyn Error>> {
     if name == "default" || name == "untrained" {
         let epochs = if name == "default" { EPOCHS } else { 0 };
-        return Ok(PretrainConfig::by_name(ENCODER, METHOD, epochs, seed)?);
+        let config = PretrainConfig::by_name(ENCODER, METHOD, epochs, seed)?;
+        return Ok((config, Some(epochs)));
     }
     let mut parts = name.split('+');
     let method = parts.next().unwrap_or_default();
     let (method, encoder) = method.split_once('@').unwrap_or((method, encoder));
     let mut config = PretrainConfig::by_name(encoder, method, 1, seed)?;
+    let mut epochs = None;
     for part in parts {
-        if let Ok(positives) = support::named(part) {
+        if let Some(rate) = part.strip_prefix("rate=") {
+            config.train.learning_rate = rate.parse()?;
+        } else if let Some(count) = part.strip_prefix("epochs=") {
+            epochs = Some(count.parse()?);
+        } else if let Ok(positives) = support::named(part) {
             config.views.positives = positives;
         } else if let Ok(batches) = support::named(part) {
             config.views.batches = batches;
@@ -130,7 +139,7 @@ fn parse(name: &str, encoder: &str, seed: u64) -> Result<PretrainConfig, Box<dyn
             config.views.labels = support::named(part)?;
         }
     }
-    Ok(config)
+    Ok((config, epochs))
 }
 
 struct SimulatedPlate {

@@ -1,8 +1,12 @@
-//! Contrastive losses for burn, the same on every backend.
+//! What a training step spends its time in, for burn: contrastive losses on every backend, convolution and
+//! batch norm on the CPU.
 //!
 //! [`NtXent`] is the loss of SimCLR, [`SupCon`] that of any number of positives a row, [`InfoNce`] that of
 //! two modalities. They are tensor formulas: burn differentiates them, any device runs them, and they hold
 //! the matrix of all similarities (4 MiB of `f32` at 1024 rows, 1 GiB at 16,384).
+//!
+//! [`conv2d`] and [`batch_norm`] take plain tensors on any device. With the feature `flex`, tensors of that
+//! backend go through operations of our own, with their gradients; others run what burn has for them.
 //!
 //! # What this crate will not do
 //! It knows no encoder, no image and no training loop.
