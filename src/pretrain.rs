@@ -175,7 +175,7 @@ impl Model {
             }
             Ok(())
         };
-        // What a method is not told may change without making the run another.
+        // A run goes on only with what it was told before; other methods may have the plate map corrected.
         let told: Vec<_> = if config.method.learns_from_labels() {
             let items = 0..views.len();
             items

@@ -8,7 +8,8 @@ use std::{
 };
 
 use crate::support::{
-    assert_no_result, assert_same_file, json, plate, rank_plate_for, run, table, weights,
+    assert_no_result, assert_same_file, copy_of_plate, edit_lines, example, json, plate,
+    rank_plate_for, run, table, weights,
 };
 
 const EPOCHS: usize = 8;

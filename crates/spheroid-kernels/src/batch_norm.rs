@@ -2,7 +2,7 @@
 
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests;
 
 use burn::tensor::{Tensor, activation::relu, module};
@@ -43,8 +43,8 @@ pub struct BatchNormed {
 /// Normalises every channel of `maps` `[image, channel, row, column]` over the batch, multiplies it by `gamma`
 /// `[channel]`, adds `beta` `[channel]` and does what `then` says.
 ///
-/// On the Flex backend all of it goes over the maps once for the statistics and once for the result, and in the
-/// same way backwards. Other backends run what burn has for them.
+/// On the Flex backend a channel stays in the cache from the statistics to the result, and in the same way
+/// backwards. Other backends run what burn has for them.
 ///
 /// # Source
 /// Ioffe, Szegedy 2015, "Batch Normalization", arXiv 1502.03167, algorithm 1.

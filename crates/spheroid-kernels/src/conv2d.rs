@@ -1,10 +1,10 @@
-//! Two-dimensional convolution that trains as fast on the CPU as anywhere.
+//! Two-dimensional convolution.
 
 #[cfg(feature = "flex")]
 mod flex;
 #[cfg(feature = "flex")]
 mod passes;
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests;
 #[cfg(feature = "flex")]
 mod tiles;
@@ -14,8 +14,8 @@ use burn::tensor::{Tensor, module, ops::ConvOptions};
 /// Convolves images `[image, input, row, column]` with weights `[output, input, row, column]`; the result
 /// is `[image, output, row, column]`. Images are padded with `padding` zeros on every side.
 ///
-/// On the Flex backend all three passes are our own: none builds the matrix of patches, and results do not
-/// depend on the number of threads. Other backends run what burn has for them.
+/// On the Flex backend all three passes are our own: but for small planes none builds the matrix of patches, and
+/// results do not depend on the number of threads. Other backends run what burn has for them.
 ///
 /// # Panics
 /// As burn's convolution does: when shapes do not fit or `stride` is 0.

@@ -240,8 +240,7 @@ impl Saved {
         let mut of_maps = vec![0.0; maps.len()];
         // The gradient behind the ReLU: that of the shortcut, and wanted twice.
         let mut behind = vec![0.0; if results.is_some() { maps.len() } else { 0 }];
-        let mut behind_planes = layout.planes_mut(&mut behind);
-        behind_planes.resize_with(layout.channels, Vec::new);
+        let behind_planes = layout.planes_mut(&mut behind);
         let sums: Vec<(f32, f32)> = layout
             .planes_mut(&mut of_maps)
             .into_par_iter()

@@ -14,7 +14,12 @@ use burn::{
     tensor::Tensor,
 };
 
-use super::passes::{Geometry, forward, input_gradient, weight_gradient};
+use super::{
+    passes::{Geometry, forward, input_gradient, weight_gradient},
+    tiles::Tile,
+};
+use pulp::Arch;
+
 use crate::flex::{is_flex, is_single, tensor, values};
 
 /// The operation; takes what [`conv2d`] has checked.
@@ -86,7 +91,7 @@ impl Convolve for Flex {
     ) -> FloatTensor<Self> {
         let (geometry, out) = geometry_of(&images, &weights, stride, padding);
         let [images, weights] = [images, weights].map(|tensor| tensor.to_contiguous());
-        let results = forward(values(&images), values(&weights), geometry, out);
+        let results = forward(tile(), values(&images), values(&weights), geometry, out);
         tensor(results, [geometry.images, geometry.outputs, out[0], out[1]])
     }
 }
@@ -106,6 +111,10 @@ fn geometry_of(
     .expect("shapes are checked before the operation is dispatched")
 }
 
+fn tile() -> Tile {
+    Tile::new(Arch::new())
+}
+
 #[derive(Debug)]
 struct ConvolveBackward;
 
@@ -121,11 +130,11 @@ impl Backward<Flex, 2> for ConvolveBackward {
         let (images, weights, stride, padding) = ops.state;
         let (geometry, out) = geometry_of(&images, &weights, stride, padding);
         if let Some(node) = images_node {
-            let values = input_gradient(values(&gradient), values(&weights), geometry, out);
+            let values = input_gradient(tile(), values(&gradient), values(&weights), geometry, out);
             gradients.register::<Flex>(node.id, tensor(values, images.shape()));
         }
         if let Some(node) = weights_node {
-            let values = weight_gradient(values(&images), values(&gradient), geometry, out);
+            let values = weight_gradient(tile(), values(&images), values(&gradient), geometry, out);
             gradients.register::<Flex>(node.id, tensor(values, weights.shape()));
         }
     }

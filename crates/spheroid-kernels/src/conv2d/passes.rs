@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::tiles::{COLUMNS, Correlate, Reduce, Tile, correlate, reduce};
+use super::tiles::{Correlate, Reduce, Tile};
 
 /// Sizes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,9 +41,10 @@ impl Geometry {
 const TASK: usize = 1 << 17;
 /// Outputs whose gradients are put in place together.
 const OUTPUTS_AT_ONCE: usize = 16;
-/// Outputs from which copies of the image are cheap.
+/// Outputs from which a copy of the image for every tap is cheap, and taps up to which.
 const MANY_OUTPUTS: usize = 32;
-/// Columns that [`reduce`] goes over before it turns to other rows: a tile of them stays in the
+const FEW_TAPS: usize = 9;
+/// Columns that [`Reduce`] goes over before it turns to other rows: a tile of them stays in the
 /// first-level cache.
 const BLOCK: usize = 1024;
 /// Tasks into which the gradient of the weights is cut at least where images allow it. Fixed, so that
@@ -95,7 +96,7 @@ impl Unfolded {
         // In small planes places of no meaning are as many as others. A phase for every tap has none, and
         // costs copies that only many outputs are worth.
         let wasteful = 2 * shared.plane.len() > 3 * out[0] * out[1];
-        if wasteful && geometry.outputs >= MANY_OUTPUTS {
+        if wasteful && geometry.outputs >= MANY_OUTPUTS && geometry.taps() <= FEW_TAPS {
             with(kernel)
         } else {
             shared
@@ -192,21 +193,18 @@ fn starts(images: usize, apart: usize, len: usize, lanes: usize) -> Vec<usize> {
         .collect()
 }
 
-/// Images of a task: as many as fill the cache, and few enough for some tasks a thread.
+/// Images of a task: at most as many as fill the cache, and the same for every thread.
 fn images_of_task(images: usize, floats: usize) -> usize {
-    let shared = images.div_ceil(2 * rayon::current_num_threads());
-    let count = (TASK / floats.max(1)).clamp(1, shared.max(1));
-    // Whole tiles of vectors, whatever the number of vectors of an image.
-    if count > COLUMNS {
-        count / COLUMNS * COLUMNS
-    } else {
-        count
-    }
+    let threads = rayon::current_num_threads();
+    let most = (TASK / floats.max(1)).clamp(1, images.div_ceil(2 * threads));
+    let tasks = images.div_ceil(most).next_multiple_of(threads);
+    images.div_ceil(tasks)
 }
 
 /// Results, `[image, output, row, column]`, of images `[image, input, row, column]` and weights `[output,
 /// input, row, column]`.
 pub(super) fn forward(
+    tile: Tile,
     images: &[f32],
     weights: &[f32],
     geometry: Geometry,
@@ -214,14 +212,19 @@ pub(super) fn forward(
 ) -> Vec<f32> {
     let depth = geometry.inputs * geometry.taps();
     let columns: Vec<usize> = (0..depth).collect();
-    let rows = Tile::of_processor().rows;
-    let packed = pack(weights, geometry.outputs, depth, &columns, rows);
-    convolve(images, &packed, geometry, out)
+    let packed = pack(weights, geometry.outputs, depth, &columns, tile.rows);
+    convolve(tile, images, &packed, geometry, out)
 }
 
 /// [`forward`] with weights that are packed.
-fn convolve(images: &[f32], packed: &[f32], geometry: Geometry, out: [usize; 2]) -> Vec<f32> {
-    let Tile { lanes, rows } = Tile::of_processor();
+fn convolve(
+    tile: Tile,
+    images: &[f32],
+    packed: &[f32],
+    geometry: Geometry,
+    out: [usize; 2],
+) -> Vec<f32> {
+    let Tile { lanes, rows, .. } = tile;
     let Geometry {
         inputs,
         outputs,
@@ -276,7 +279,7 @@ fn convolve(images: &[f32], packed: &[f32], geometry: Geometry, out: [usize; 2])
                 starts.len() / count * lanes
             };
             for (block, weights) in packed.chunks_exact(rows * offsets.len()).enumerate() {
-                correlate(Correlate {
+                tile.correlate(Correlate {
                     source: planes,
                     starts: &starts,
                     offsets: &offsets,
@@ -303,12 +306,13 @@ fn convolve(images: &[f32], packed: &[f32], geometry: Geometry, out: [usize; 2])
 /// With a stride of 1 it is the convolution of the gradient with the mirrored kernel. Otherwise rows and columns
 /// of an image fall into `stride`² classes, each of which sees its own taps.
 pub(super) fn input_gradient(
+    tile: Tile,
     gradient: &[f32],
     weights: &[f32],
     geometry: Geometry,
     out: [usize; 2],
 ) -> Vec<f32> {
-    let Tile { lanes, rows } = Tile::of_processor();
+    let Tile { lanes, rows, .. } = tile;
     let Geometry {
         inputs,
         outputs,
@@ -331,7 +335,7 @@ pub(super) fn input_gradient(
             padding: kernel[0] - 1 - padding,
             ..geometry
         };
-        return convolve(gradient, &packed, mirrored, size);
+        return convolve(tile, gradient, &packed, mirrored, size);
     }
     // The gradient stands behind as many zeros as a class has taps before its first, and before as many as the
     // image reaches beyond it.
@@ -422,7 +426,7 @@ pub(super) fn input_gradient(
                     .chunks_exact(rows * class.offsets.len())
                     .enumerate()
                 {
-                    correlate(Correlate {
+                    tile.correlate(Correlate {
                         source: planes,
                         starts,
                         offsets: &class.offsets,
@@ -481,12 +485,13 @@ impl Class {
 
 /// Gradient of the weights, `[output, input, row, column]`, from that of the results.
 pub(super) fn weight_gradient(
+    tile: Tile,
     images: &[f32],
     gradient: &[f32],
     geometry: Geometry,
     out: [usize; 2],
 ) -> Vec<f32> {
-    let Tile { lanes, rows } = Tile::of_processor();
+    let Tile { lanes, rows, .. } = tile;
     let Geometry {
         inputs,
         outputs,
@@ -559,7 +564,7 @@ pub(super) fn weight_gradient(
             let sums = &mut sums[..offsets.len() * padded_outputs * lanes];
             sums.fill(0.0);
             for start in (0..columns).step_by(BLOCK) {
-                reduce(Reduce {
+                tile.reduce(Reduce {
                     source: planes,
                     offsets: &offsets,
                     rows: spread,

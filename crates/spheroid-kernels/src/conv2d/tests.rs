@@ -1,7 +1,12 @@
 use burn::tensor::{Device, Distribution, Tensor};
 use proptest::prelude::*;
+use pulp::Arch;
 
-use super::conv2d;
+use super::{
+    conv2d,
+    passes::{Geometry, forward, input_gradient, weight_gradient},
+    tiles::Tile,
+};
 
 /// Sizes of `images`, of `weights`, stride, padding.
 type Case = ([usize; 4], [usize; 4], usize, usize);
@@ -130,6 +135,64 @@ proptest! {
         let weights = [weights[0], images[1], weights[2], weights[3]];
         prop_assume!(images[2] + 2 * padding >= weights[2] && images[3] + 2 * padding >= weights[3]);
         check((images, weights, stride, padding));
+    }
+}
+
+/// Every set of instructions that this processor has.
+fn instructions() -> Vec<Arch> {
+    let mut found = vec![Arch::Scalar];
+    #[cfg(target_arch = "x86_64")]
+    {
+        found.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        found.extend(pulp::x86::V4::try_new().map(Arch::V4));
+    }
+    found
+}
+
+#[test]
+fn all_instructions_give_the_same() {
+    for (size, outputs, kernel, stride) in
+        [([13, 12], 20, 3, 1), ([9, 10], 9, 3, 2), ([5, 6], 40, 3, 1)]
+    {
+        let geometry = Geometry {
+            images: 7,
+            inputs: 5,
+            outputs,
+            size,
+            kernel: [kernel; 2],
+            stride,
+            padding: 1,
+        };
+        let out = geometry.out_size().unwrap();
+        let numbers = |count: usize, factor: usize| -> Vec<f32> {
+            (0..count)
+                .map(|at| ((at * factor) % 1009) as f32 / 500.0 - 1.0)
+                .collect()
+        };
+        let images = numbers(7 * 5 * size[0] * size[1], 7919);
+        let weights = numbers(outputs * 5 * kernel * kernel, 104_729);
+        let gradient = numbers(7 * outputs * out[0] * out[1], 1_299_709);
+        let passes = |arch| {
+            let tile = Tile::new(arch);
+            [
+                forward(tile, &images, &weights, geometry, out),
+                input_gradient(tile, &gradient, &weights, geometry, out),
+                weight_gradient(tile, &images, &gradient, geometry, out),
+            ]
+        };
+        let plain = passes(Arch::Scalar);
+        for arch in instructions() {
+            for (found, plain) in passes(arch).iter().zip(&plain) {
+                assert_eq!(found.len(), plain.len());
+                let largest = plain.iter().fold(1.0, |a: f32, b| a.max(b.abs()));
+                for (found, plain) in found.iter().zip(plain) {
+                    assert!(
+                        (found - plain).abs() < 1e-5 * largest,
+                        "{arch:?}: {found}, {plain}"
+                    );
+                }
+            }
+        }
     }
 }
 

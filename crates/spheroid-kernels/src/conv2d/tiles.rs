@@ -2,32 +2,43 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-/// Sizes that the processor asks for.
+/// Instructions to compute with, and the sizes that they ask for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tile {
+    arch: Arch,
     /// Values of a vector.
     pub(super) lanes: usize,
-    /// Rows of a tile of [`correlate`] and [`reduce`].
+    /// Rows of a tile of [`Correlate`] and [`Reduce`].
     pub(super) rows: usize,
 }
 
-/// Vectors of a tile of [`correlate`], and rows of `source` of one of [`reduce`].
-pub(super) const COLUMNS: usize = 3;
+/// Vectors of a tile of [`Correlate`], and offsets of one of [`Reduce`].
+const COLUMNS: usize = 3;
 
 impl Tile {
-    pub(super) fn of_processor() -> Self {
-        struct Sizes;
+    /// The widest vectors of `arch`, which is `Arch::new()` for those of the processor.
+    pub(super) fn new(arch: Arch) -> Self {
+        struct Sizes(Arch);
         impl WithSimd for Sizes {
             type Output = Tile;
 
             fn with_simd<S: Simd>(self, _: S) -> Tile {
                 Tile {
+                    arch: self.0,
                     lanes: S::F32_LANES,
                     rows: if many_registers::<S>() { 8 } else { 4 },
                 }
             }
         }
-        Arch::new().dispatch(Sizes)
+        arch.dispatch(Sizes(arch))
+    }
+
+    pub(super) fn correlate(self, task: Correlate<'_>) {
+        self.arch.dispatch(task);
+    }
+
+    pub(super) fn reduce(self, task: Reduce<'_>) {
+        self.arch.dispatch(task);
     }
 }
 
@@ -47,10 +58,6 @@ pub(super) struct Correlate<'a> {
     pub(super) offsets: &'a [usize],
     pub(super) weights: &'a [f32],
     pub(super) out: &'a mut [f32],
-}
-
-pub(super) fn correlate(task: Correlate<'_>) {
-    Arch::new().dispatch(task);
 }
 
 impl WithSimd for Correlate<'_> {
@@ -123,10 +130,6 @@ pub(super) struct Reduce<'a> {
     /// Columns of `rows` to go over, whole vectors.
     pub(super) columns: std::ops::Range<usize>,
     pub(super) sums: &'a mut [f32],
-}
-
-pub(super) fn reduce(task: Reduce<'_>) {
-    Arch::new().dispatch(task);
 }
 
 impl WithSimd for Reduce<'_> {

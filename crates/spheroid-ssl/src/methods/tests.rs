@@ -225,6 +225,25 @@ fn every_method_gives_every_view_its_features() {
 }
 
 #[test]
+fn the_network_of_the_thesis_trains() {
+    let device = Device::flex().autodiff();
+    let encoder = EncoderConfig::by_name("resnet18", 3).unwrap();
+    let encoder = encoder.build(1, &device).unwrap();
+    let head = r#"{"layers": 2, "hidden": 512, "outputs": 20, "batch_norm": false}"#;
+    let settings = format!(r#"{{"method": "simclr", "head": {head}}}"#);
+    let config: MethodConfig = serde_json::from_str(&settings).unwrap();
+    let method = config.build(encoder, &Targets::default(), 1).unwrap();
+    let view = || Tensor::random([2, 3, 32, 32], Distribution::Default, &device);
+    let mut batch = batch(2, 2, &device);
+    batch.views = vec![view(), view()];
+    let step = method.train().step(batch).unwrap();
+    let dims = |views: &[Tensor<2>]| views.iter().map(|view| view.dims()).collect::<Vec<_>>();
+    assert_eq!(dims(&step.features), [[2, 512]; 2]);
+    assert_eq!(dims(&step.embeddings), [[2, 20]; 2]);
+    assert!(step.loss.into_scalar::<f32>().is_finite());
+}
+
+#[test]
 fn batches_that_a_method_cannot_use_are_refused() {
     let device = Device::flex().autodiff();
     let refusal = |name: &str, batch: Batch| {

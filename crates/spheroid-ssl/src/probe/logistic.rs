@@ -20,8 +20,9 @@ use crate::SslError;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct LogisticRegression {
-    /// Weights `C` of the data against the penalty, rising; above 0. Smaller is smoother. Of several the one
-    /// is used with which two thirds of the training groups classify the last third best.
+    /// Weights `C` of the data against the penalty; above 0, smaller is smoother. Of several the one is used
+    /// with which two thirds of the training groups classify the last third best: the first of equals, and the
+    /// first of all where no class has two groups.
     pub c: Vec<f64>,
 }
 
@@ -70,21 +71,17 @@ impl LogisticRegression {
         for c in &self.c {
             positive("c", *c)?;
         }
-        let (learned, held_out) = if self.c.len() > 1 {
-            train.split(HELD_OUT)
-        } else {
-            (train.clone(), train.select(&[]))
-        };
+        let (learned, held_out) = train.split(HELD_OUT);
+        // Nothing is held out when no class has two groups.
+        if self.c.len() == 1 || held_out.labels.is_empty() {
+            return Ok(self.c[0]);
+        }
         let mut best = (self.c[0], f64::NEG_INFINITY);
         for c in &self.c {
             let probabilities = fit(&learned, classes, *c).probabilities(held_out.features.view());
             let predicted = most_probable(&probabilities);
             let matrix = ConfusionMatrix::new(&held_out.labels, &predicted, classes)?;
-            // Nothing is held out when no class has two groups.
-            let Some(accuracy) = matrix.balanced_accuracy() else {
-                break;
-            };
-            if accuracy > best.1 {
+            if let Some(accuracy) = matrix.balanced_accuracy().filter(|found| *found > best.1) {
                 best = (*c, accuracy);
             }
         }
