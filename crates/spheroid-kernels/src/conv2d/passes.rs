@@ -49,7 +49,7 @@ const FEW_TAPS: usize = 9;
 const BLOCK: usize = 1024;
 /// Tasks into which the gradient of the weights is cut at least where images allow it. Fixed, so that
 /// sums are added in one order whatever the number of threads.
-const PARTS: usize = 8;
+const PARTS: usize = 16;
 
 /// Planes of one size, one after another.
 #[derive(Debug, Clone, Copy)]
@@ -254,47 +254,65 @@ fn convolve(
     let image_len = inputs * size[0] * size[1];
     let out_len = outputs * area;
 
-    let mut results = vec![0.0; geometry.images * out_len];
-    let scratch = || {
-        let planes = inputs * channel + most * lanes;
-        (vec![0.0; planes], vec![0.0; rows * most * lanes])
-    };
-    results
-        .par_chunks_mut(per_task * out_len)
-        .zip(images.par_chunks(per_task * image_len))
-        .for_each_init(scratch, |(planes, sums), (results, images)| {
-            for (image, image_values) in images.chunks_exact(image_len).enumerate() {
-                let inputs = image_values.chunks_exact(size[0] * size[1]);
-                for (values, planes) in inputs.zip(planes.chunks_mut(channel)) {
-                    let planes = &mut planes[image * plane.len()..];
-                    unfolded.fill(values, planes, per_task * plane.len());
-                }
-            }
-            let count = images.len() / image_len;
+    // Outputs of a block, of which `results` holds those from `first` on for every image.
+    let convolve_block =
+        |planes: &[f32], weights: &[f32], sums: &mut [f32], results: &mut [f32], first: usize| {
+            let count = results.len().div_ceil(out_len);
             let starts = vectors(count);
             let sums = &mut sums[..rows * starts.len() * lanes];
+            tile.correlate(Correlate {
+                source: planes,
+                starts: &starts,
+                offsets: &offsets,
+                weights,
+                out: sums,
+            });
             let sums_of_image = if seamless {
                 area
             } else {
                 starts.len() / count * lanes
             };
-            for (block, weights) in packed.chunks_exact(rows * offsets.len()).enumerate() {
-                tile.correlate(Correlate {
-                    source: planes,
-                    starts: &starts,
-                    offsets: &offsets,
-                    weights,
-                    out: sums,
-                });
-                let sums = sums.chunks_exact(starts.len() * lanes);
-                for (sums, output) in sums.zip(block * rows..outputs) {
-                    for (image, sums) in sums.chunks(sums_of_image).take(count).enumerate() {
-                        let results = &mut results[image * out_len + output * area..][..area];
-                        let rows = results.chunks_exact_mut(out[1]);
-                        for (result, sums) in rows.zip(sums.chunks(plane.pitch)) {
-                            result.copy_from_slice(&sums[..out[1]]);
-                        }
+            for (image, results) in results.chunks_mut(out_len).enumerate() {
+                let results = results.chunks_exact_mut(area).skip(first);
+                for (result, sums) in results.zip(sums.chunks_exact(starts.len() * lanes)) {
+                    let sums = sums[image * sums_of_image..].chunks(plane.pitch);
+                    for (row, sums) in result.chunks_exact_mut(out[1]).zip(sums) {
+                        row.copy_from_slice(&sums[..out[1]]);
                     }
+                }
+            }
+        };
+
+    let mut results = vec![0.0; geometry.images * out_len];
+    let zeros = |len: usize| move || vec![0.0; len];
+    let (new_planes, new_sums) = (
+        zeros(inputs * channel + most * lanes),
+        zeros(rows * most * lanes),
+    );
+    results
+        .par_chunks_mut(per_task * out_len)
+        .zip(images.par_chunks(per_task * image_len))
+        .for_each_init(new_planes, |planes, (results, images)| {
+            for (image, values) in images.chunks_exact(image_len).enumerate() {
+                let inputs = values.chunks_exact(size[0] * size[1]);
+                for (values, planes) in inputs.zip(planes.chunks_mut(channel)) {
+                    let planes = &mut planes[image * plane.len()..];
+                    unfolded.fill(values, planes, per_task * plane.len());
+                }
+            }
+            let depth = rows * offsets.len();
+            if per_task == 1 {
+                // With fewer images than threads, outputs are shared among them.
+                results
+                    .par_chunks_mut(rows * area)
+                    .zip(packed.par_chunks_exact(depth))
+                    .for_each_init(new_sums, |sums, (results, weights)| {
+                        convolve_block(planes, weights, sums, results, 0);
+                    });
+            } else {
+                let mut sums = new_sums();
+                for (block, weights) in packed.chunks_exact(depth).enumerate() {
+                    convolve_block(planes, weights, &mut sums, results, block * rows);
                 }
             }
         });

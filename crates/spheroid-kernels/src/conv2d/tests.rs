@@ -128,7 +128,7 @@ proptest! {
     #[test]
     fn any_sizes_are_as_defined(
         images in [1usize..5, 1usize..5, 1usize..12, 1usize..20],
-        weights in [1usize..12, 1usize..2, 1usize..6, 1usize..6],
+        weights in [1usize..40, 1usize..2, 1usize..6, 1usize..6],
         stride in 1usize..4,
         padding in 0usize..4,
     ) {
@@ -201,14 +201,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
     let device = Device::flex().autodiff();
     let (images, _) = random([21, 5, 12, 12], &device);
     let (weights, _) = random([9, 5, 3, 3], &device);
-    let run = |threads| {
+    let run = |threads, stride| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
         pool.unwrap().install(|| {
             let (images, weights) = (
                 images.clone().require_grad(),
                 weights.clone().require_grad(),
             );
-            let results = conv2d(images.clone(), weights.clone(), 1, 1);
+            let results = conv2d(images.clone(), weights.clone(), stride, 1);
             let gradients = results.clone().powi_scalar(2).sum().backward();
             let gradients = [images.grad(&gradients), weights.grad(&gradients)];
             (
@@ -217,12 +217,14 @@ fn results_do_not_depend_on_the_number_of_threads() {
             )
         })
     };
-    let alone = run(1);
-    for threads in [2, 3, 8] {
-        let (results, gradients) = run(threads);
-        results.assert_eq(&alone.0, true);
-        for (gradient, alone) in gradients.iter().zip(&alone.1) {
-            gradient.assert_eq(alone, true);
+    for stride in [1, 2] {
+        let alone = run(1, stride);
+        for threads in [2, 3, 8, 40] {
+            let (results, gradients) = run(threads, stride);
+            results.assert_eq(&alone.0, true);
+            for (gradient, alone) in gradients.iter().zip(&alone.1) {
+                gradient.assert_eq(alone, true);
+            }
         }
     }
 }
