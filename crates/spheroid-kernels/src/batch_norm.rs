@@ -2,13 +2,17 @@
 
 #[cfg(feature = "flex")]
 mod flex;
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
 mod tests;
 
 use burn::tensor::{Tensor, activation::relu, module};
 
 /// What becomes of normalised maps.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one is made a layer; a box would only allocate"
+)]
 pub enum Then {
     /// They stay as they are.
     Nothing,

@@ -22,7 +22,7 @@ use pulp::Arch;
 
 use crate::flex::{is_flex, is_single, tensor, values};
 
-/// The operation; takes what [`conv2d`] has checked.
+/// The operation; takes what [`takes`] has accepted.
 #[backend_extension(Autodiff, Flex)]
 trait Convolve: Backend {
     fn convolve(
@@ -33,21 +33,25 @@ trait Convolve: Backend {
     ) -> FloatTensor<Self>;
 }
 
-/// The result, or both tensors when they are not for these kernels.
+pub(super) fn takes(
+    images: &Tensor<4>,
+    weights: &Tensor<4>,
+    stride: usize,
+    padding: usize,
+) -> bool {
+    let fit = geometry(images.dims(), weights.dims(), stride, padding).is_some();
+    is_flex(images) && is_single(images) && is_single(weights) && fit
+}
+
 pub(super) fn conv2d(
     images: Tensor<4>,
     weights: Tensor<4>,
     stride: usize,
     padding: usize,
-) -> Result<Tensor<4>, (Tensor<4>, Tensor<4>)> {
-    let geometry = geometry(images.dims(), weights.dims(), stride, padding);
-    let single = is_single(&images) && is_single(&weights);
-    if !is_flex(&images) || geometry.is_none() || !single {
-        return Err((images, weights));
-    }
+) -> Tensor<4> {
     let (images, weights) = (images.into_dispatch(), weights.into_dispatch());
     let results = <Dispatch as Convolve>::convolve(images, weights, stride, padding);
-    Ok(Tensor::from_dispatch(results))
+    Tensor::from_dispatch(results)
 }
 
 /// Sizes with those of the result; `None` when tensors do not fit each other or are empty.
