@@ -1,8 +1,8 @@
 //! The three passes of a convolution on slices.
 //!
-//! None builds the matrix of all patches, but for small planes. Rows of a zero-padded plane follow each other in memory, so the
-//! value that a tap of the kernel sees of a place lies at a fixed distance from it: a pass multiplies
-//! shifted views of the planes. Between two rows of results stand a few of no meaning, which are
+//! But for small planes none builds the matrix of all patches. Rows of a zero-padded plane follow each other
+//! in memory, so the value that a tap of the kernel sees of a place lies at a fixed distance from it: a pass
+//! multiplies shifted views of the planes. Between two rows of results stand a few of no meaning, which are
 //! left out when results are written.
 
 use rayon::prelude::*;
