@@ -224,15 +224,31 @@ struct Saved {
     epsilon: f64,
 }
 
-struct InputGradients {
-    maps: FlexTensor,
-    gamma: FlexTensor,
-    beta: FlexTensor,
-    shortcut: Option<FlexTensor>,
-}
-
 impl Saved {
-    fn backward(&self, gradient: &FlexTensor, with_shortcut: bool) -> InputGradients {
+    /// What is to be kept, and the results.
+    fn forward(
+        maps: FlexTensor,
+        gamma: FlexTensor,
+        beta: &FlexTensor,
+        shortcut: Option<&FlexTensor>,
+        epsilon: f64,
+        relu: bool,
+    ) -> (Self, FlexTensor) {
+        let [maps, gamma] = [maps, gamma].map(|tensor| tensor.to_contiguous());
+        let (results, mean, variance) = forward(&maps, &gamma, beta, shortcut, epsilon, relu);
+        let saved = Self {
+            maps,
+            gamma,
+            results: relu.then(|| results.clone()),
+            mean,
+            variance,
+            epsilon,
+        };
+        (saved, results)
+    }
+
+    /// Gradients of maps, gamma and beta, and behind the ReLU, when there is one, that of a shortcut.
+    fn backward(&self, gradient: &FlexTensor) -> impl Iterator<Item = FlexTensor> {
         let layout = Layout::of(&self.maps);
         let gradient = gradient.to_contiguous();
         let (gradient, maps) = (values(&gradient), values(&self.maps));
@@ -262,12 +278,14 @@ impl Saved {
             })
             .collect();
         let (gamma, beta): (Vec<f32>, Vec<f32>) = sums.into_iter().unzip();
-        InputGradients {
-            maps: tensor(of_maps, layout.dims()),
-            gamma: tensor(gamma, [layout.channels]),
-            beta: tensor(beta, [layout.channels]),
-            shortcut: with_shortcut.then(|| tensor(behind, layout.dims())),
-        }
+        let channels = [layout.channels];
+        let inputs = [
+            tensor(of_maps, layout.dims()),
+            tensor(gamma, channels),
+            tensor(beta, channels),
+        ];
+        let behind = results.is_some().then(|| tensor(behind, layout.dims()));
+        inputs.into_iter().chain(behind)
     }
 }
 
@@ -424,14 +442,7 @@ impl Backward<Flex, 3> for NormalizeBackward {
     type State = Saved;
 
     fn backward(self, ops: Ops<Saved, 3>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<Flex>(&ops.node);
-        let found = ops.state.backward(&gradient, false);
-        let found = [found.maps, found.gamma, found.beta];
-        for (node, gradient) in ops.parents.into_iter().zip(found) {
-            if let Some(node) = node {
-                gradients.register::<Flex>(node.id, gradient);
-            }
-        }
+        register(ops, gradients);
     }
 }
 
@@ -442,18 +453,16 @@ impl Backward<Flex, 4> for NormalizeAddBackward {
     type State = Saved;
 
     fn backward(self, ops: Ops<Saved, 4>, gradients: &mut Gradients, _: &mut Checkpointer) {
-        let gradient = gradients.consume::<Flex>(&ops.node);
-        let found = ops.state.backward(&gradient, true);
-        let found = [
-            Some(found.maps),
-            Some(found.gamma),
-            Some(found.beta),
-            found.shortcut,
-        ];
-        for (node, gradient) in ops.parents.into_iter().zip(found) {
-            if let (Some(node), Some(gradient)) = (node, gradient) {
-                gradients.register::<Flex>(node.id, gradient);
-            }
+        register(ops, gradients);
+    }
+}
+
+fn register<const N: usize>(ops: Ops<Saved, N>, gradients: &mut Gradients) {
+    let gradient = gradients.consume::<Flex>(&ops.node);
+    let found = ops.state.backward(&gradient);
+    for (node, gradient) in ops.parents.into_iter().zip(found) {
+        if let Some(node) = node {
+            gradients.register::<Flex>(node.id, gradient);
         }
     }
 }
@@ -467,28 +476,14 @@ impl<C: CheckpointStrategy> Normalize for Autodiff<Flex, C> {
         relu: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let operation = NormalizeBackward.prepare::<C>([maps.node(), gamma.node(), beta.node()]);
-        let maps = maps.into_primitive().to_contiguous();
-        let (gamma, beta) = (
-            gamma.into_primitive().to_contiguous(),
-            beta.into_primitive(),
-        );
-        let (results, mean, variance) = forward(&maps, &gamma, &beta, None, epsilon, relu);
-        let moments = [&mean, &variance].map(|tensor| Self::from_inner(tensor.clone()));
+        let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.into_primitive());
+        let (saved, results) = Saved::forward(maps, gamma, &beta, None, epsilon, relu);
+        let [mean, variance] =
+            [&saved.mean, &saved.variance].map(|tensor| Self::from_inner(tensor.clone()));
         let results = match operation.compute_bound().stateful() {
-            OpsKind::Tracked(operation) => {
-                let saved = Saved {
-                    maps,
-                    gamma,
-                    results: relu.then(|| results.clone()),
-                    mean,
-                    variance,
-                    epsilon,
-                };
-                operation.finish(saved, results)
-            }
+            OpsKind::Tracked(operation) => operation.finish(saved, results),
             OpsKind::UnTracked(operation) => operation.finish(results),
         };
-        let [mean, variance] = moments;
         (results, mean, variance)
     }
 
@@ -501,30 +496,15 @@ impl<C: CheckpointStrategy> Normalize for Autodiff<Flex, C> {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let nodes = [maps.node(), gamma.node(), beta.node(), shortcut.node()];
         let operation = NormalizeAddBackward.prepare::<C>(nodes);
-        let maps = maps.into_primitive().to_contiguous();
-        let (gamma, beta) = (
-            gamma.into_primitive().to_contiguous(),
-            beta.into_primitive(),
-        );
-        let shortcut = shortcut.into_primitive();
-        let (results, mean, variance) =
-            forward(&maps, &gamma, &beta, Some(&shortcut), epsilon, true);
-        let moments = [&mean, &variance].map(|tensor| Self::from_inner(tensor.clone()));
+        let [maps, gamma, beta, shortcut] =
+            [maps, gamma, beta, shortcut].map(|tensor| tensor.into_primitive());
+        let (saved, results) = Saved::forward(maps, gamma, &beta, Some(&shortcut), epsilon, true);
+        let [mean, variance] =
+            [&saved.mean, &saved.variance].map(|tensor| Self::from_inner(tensor.clone()));
         let results = match operation.compute_bound().stateful() {
-            OpsKind::Tracked(operation) => {
-                let saved = Saved {
-                    maps,
-                    gamma,
-                    results: Some(results.clone()),
-                    mean,
-                    variance,
-                    epsilon,
-                };
-                operation.finish(saved, results)
-            }
+            OpsKind::Tracked(operation) => operation.finish(saved, results),
             OpsKind::UnTracked(operation) => operation.finish(results),
         };
-        let [mean, variance] = moments;
         (results, mean, variance)
     }
 }

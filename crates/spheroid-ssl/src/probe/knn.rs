@@ -90,7 +90,7 @@ mod tests {
     use ndarray::arr2;
     use spheroid_testkit::json_fixture;
 
-    use super::*;
+    use super::{super::tests::labelled, *};
 
     #[derive(Deserialize)]
     struct Case {
@@ -101,11 +101,6 @@ mod tests {
         labels: Vec<usize>,
         test: Vec<f32>,
         predicted: Vec<usize>,
-    }
-
-    /// Every row a group of its own.
-    fn labelled(rows: Array2<f32>, labels: &[usize]) -> LabelledFeatures {
-        LabelledFeatures::new(rows, labels.to_vec(), (0..labels.len()).collect()).unwrap()
     }
 
     #[test]

@@ -299,7 +299,7 @@ mod tests {
     use rand::RngExt;
     use spheroid_testkit::{Tolerance, assert_close, json_fixture};
 
-    use super::*;
+    use super::{super::tests::labelled, *};
 
     #[derive(Deserialize)]
     struct Case {
@@ -310,11 +310,6 @@ mod tests {
         labels: Vec<usize>,
         test: Vec<f32>,
         probabilities: Vec<f64>,
-    }
-
-    /// Every row a group of its own.
-    fn labelled(rows: Array2<f32>, labels: &[usize]) -> LabelledFeatures {
-        LabelledFeatures::new(rows, labels.to_vec(), (0..labels.len()).collect()).unwrap()
     }
 
     #[test]

@@ -333,6 +333,11 @@ mod tests {
 
     use super::*;
 
+    /// Every row a group of its own.
+    pub(super) fn labelled(rows: Array2<f32>, labels: &[usize]) -> LabelledFeatures {
+        LabelledFeatures::new(rows, labels.to_vec(), (0..labels.len()).collect()).unwrap()
+    }
+
     fn key(seed: u64) -> DrawKey {
         DrawKey {
             seed,
