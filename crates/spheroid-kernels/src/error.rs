@@ -57,4 +57,30 @@ pub enum KernelError {
         /// Rows and features of the second.
         text: [usize; 2],
     },
+    /// A row without a direction.
+    #[error(
+        "row {row} is all zeros and has no direction to compare: the model puts out nothing for it; \
+         lower the learning rate or leave the last ReLU away"
+    )]
+    ZeroRow {
+        /// Index of the row; those of a bank or of a second side come after the others.
+        row: usize,
+    },
+    /// A row that is no number.
+    #[error(
+        "row {row} holds a value that is infinite or not a number: training has diverged, or an input is \
+         not finite; lower the learning rate"
+    )]
+    NotFinite {
+        /// Index of the row; those of a bank or of a second side come after the others.
+        row: usize,
+    },
+    /// A memory bank that does not fit.
+    #[error("the bank has {given} features and the rows {features}: give as many")]
+    Bank {
+        /// Features of the bank.
+        given: usize,
+        /// Features of the rows.
+        features: usize,
+    },
 }

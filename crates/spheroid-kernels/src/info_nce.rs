@@ -3,9 +3,8 @@ use serde::{Deserialize, Serialize};
 use spheroid_core::{fraction, positive};
 
 use crate::{
-    KernelError,
-    normalize::{log_sum_exp, normalize_rows},
-    sup_con::target_shares,
+    Denominator, Extras, KernelError, Placement, RowLosses,
+    contrastive::{Arrangement, Task, contrast},
 };
 
 /// Settings of [`InfoNce`].
@@ -75,13 +74,36 @@ impl InfoNce {
     /// - output: `[1]`
     ///
     /// # Errors
-    /// When the sides differ in shape, there is not one group a row, no row or no feature.
+    /// When the sides differ in shape, there is not one group a row, no row or no feature, or a row is zero or
+    /// not finite.
     pub fn forward(
         &self,
         image: Tensor<2>,
         text: Tensor<2>,
         groups: &[usize],
     ) -> Result<Tensor<1>, KernelError> {
+        let rows = groups.len();
+        let losses = self.losses(image, text, groups, None)?.losses;
+        let for_images = losses.clone().narrow(0, 0, rows).mean();
+        let for_texts = losses.narrow(0, rows, rows).mean();
+        Ok(for_images * self.weight + for_texts * (1.0 - self.weight))
+    }
+
+    /// Loss of every row, not weighted, with a temperature `[1]` that learns in place of that of the settings.
+    ///
+    /// # Shapes
+    /// - `image`, `text`: `[row, feature]`, not normalised; `groups`: one number a row
+    /// - output: `[2 · row]`, images before texts
+    ///
+    /// # Errors
+    /// As [`InfoNce::forward`]; also when the temperature is not above 0.
+    pub fn losses(
+        &self,
+        image: Tensor<2>,
+        text: Tensor<2>,
+        groups: &[usize],
+        temperature: Option<Tensor<1>>,
+    ) -> Result<RowLosses, KernelError> {
         let [rows, features] = image.dims();
         if text.dims() != [rows, features] {
             return Err(KernelError::Sides {
@@ -96,15 +118,13 @@ impl InfoNce {
                 groups: groups.len(),
             });
         }
-        let (shares, _) = target_shares(groups, false, &image.device());
-        let [image, text] = [image, text].map(normalize_rows);
-        let similarity = image.matmul(text.transpose()) / self.temperature;
-        // The shares of a group are the same for rows and columns.
-        let wanted = (similarity.clone() * shares).sum();
-        let for_images = log_sum_exp(similarity.clone()).sum();
-        let for_texts = log_sum_exp(similarity.transpose()).sum();
-        let all = for_images * self.weight + for_texts * (1.0 - self.weight) - wanted;
-        Ok(all / rows as f64)
+        let (all, outside) = (Denominator::All, Placement::Outside);
+        let task = Task::new(Arrangement::Between, all, outside, groups);
+        let extras = Extras {
+            temperature,
+            ..Extras::default()
+        };
+        contrast(Tensor::cat(vec![image, text], 0), self.temperature, extras, task)
     }
 }
 

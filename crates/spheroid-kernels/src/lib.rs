@@ -12,6 +12,7 @@
 //! It knows no encoder, no image and no training loop.
 
 mod batch_norm;
+mod contrastive;
 mod conv2d;
 mod error;
 #[cfg(feature = "flex")]
@@ -22,9 +23,10 @@ mod nt_xent;
 mod sup_con;
 
 pub use batch_norm::{BatchNormed, Then, batch_norm};
+pub use contrastive::{Extras, RowLosses};
 pub use conv2d::conv2d;
 pub use error::KernelError;
 pub use info_nce::{InfoNce, InfoNceConfig};
 pub use normalize::normalize_rows;
 pub use nt_xent::{NtXent, NtXentConfig};
-pub use sup_con::{Denominator, SupCon, SupConConfig};
+pub use sup_con::{Denominator, Placement, SupCon, SupConConfig};

@@ -3,8 +3,8 @@ use serde::{Deserialize, Serialize};
 use spheroid_core::positive;
 
 use crate::{
-    KernelError,
-    normalize::{MASKED, log_sum_exp, normalize_rows},
+    Denominator, Extras, KernelError, Placement, RowLosses,
+    contrastive::{Arrangement, Task, contrast},
 };
 
 /// Settings of [`NtXent`].
@@ -39,9 +39,8 @@ impl NtXentConfig {
 /// ```text
 /// loss = 1/(2N) Σ_i ( log Σ_{j≠i} exp s_ij − s_{i,p(i)} )
 /// ```
-/// The denominator holds the positive, as in the paper. Rows are normalised inside; a row of zeros
-/// has cosine 0 with every other, and the gradient of a row of norm 1. The loss of a single image is 0, since its only
-/// partner is its positive.
+/// The denominator holds the positive, as in the paper. Rows are normalised inside. The loss of a single image
+/// is 0, since its only partner is its positive.
 ///
 /// # Source
 /// Chen, Kornblith, Norouzi, Hinton 2020, "A Simple Framework for Contrastive Learning of Visual
@@ -70,20 +69,34 @@ impl NtXent {
     /// - output: `[1]`
     ///
     /// # Errors
-    /// When the number of rows is odd or 0, or there is no feature.
+    /// When the number of rows is odd or 0, there is no feature, or a row is zero or not finite.
     pub fn forward(&self, z: Tensor<2>) -> Result<Tensor<1>, KernelError> {
+        Ok(self.losses(z, Extras::default())?.mean())
+    }
+
+    /// Loss of every row, with a memory bank or a temperature that learns.
+    ///
+    /// # Shapes
+    /// - `z`: `[2N, feature]`, not normalised
+    /// - output: `[2N]`
+    ///
+    /// # Errors
+    /// As [`NtXent::forward`]; also when the bank has other features, or the temperature is not above 0.
+    pub fn losses(&self, z: Tensor<2>, extras: Extras) -> Result<RowLosses, KernelError> {
         let [rows, features] = z.dims();
         if rows == 0 || rows % 2 == 1 || features == 0 {
             return Err(KernelError::Pairs { rows, features });
         }
-        let pairs = rows / 2;
-        let z = normalize_rows(z);
-        let first = z.clone().narrow(0, 0, pairs);
-        let second = z.clone().narrow(0, pairs, pairs);
-        let positive = (first * second).sum() * (2.0 / self.temperature);
-        let itself = Tensor::<2>::eye(rows, &z.device()) * MASKED;
-        let similarity = z.clone().matmul(z.transpose()) / self.temperature + itself;
-        Ok((log_sum_exp(similarity).sum() - positive) / rows as f64)
+        let groups: Vec<usize> = (0..rows).map(|row| row % (rows / 2)).collect();
+        let task = Task::new(
+            Arrangement::Within {
+                bank: extras.bank_rows(features)?,
+            },
+            Denominator::All,
+            Placement::Outside,
+            &groups,
+        );
+        contrast(z, self.temperature, extras, task)
     }
 }
 
@@ -165,19 +178,15 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_zero_row_is_like_a_row_at_right_angles() {
-        let (loss, gradient) = loss_and_gradient(&[0.0, 0.0, 1.0, 0.0, 3.0, 0.0, 1.0, 0.0], 4, 0.5);
-        // Row 0 has similarity 0 with all, the others 2 among each other and 0 with row 0.
-        let others = (2.0 * 2f32.exp() + 1.0).ln();
-        let expected = (3f32.ln() + others + 2.0 * (others - 2.0)) / 4.0;
-        assert!(
-            (loss - expected).abs() < 1e-6,
-            "{loss} instead of {expected}"
-        );
-        assert!(
-            gradient.iter().all(|g| g.is_finite() && g.abs() < 2.0),
-            "{gradient:?}"
-        );
+    fn rows_without_a_direction_are_named() {
+        let loss = NtXentConfig::new(0.5).build().unwrap();
+        let forward = |z: [[f32; 2]; 4]| loss.forward(Tensor::from_floats(z, &Device::flex()));
+        let error = forward([[1.0, 0.0], [0.0, 0.0], [3.0, 0.0], [1.0, 0.0]]).unwrap_err();
+        assert!(matches!(error, KernelError::ZeroRow { row: 1 }), "{error}");
+        for bad in [f32::NAN, f32::INFINITY] {
+            let error = forward([[1.0, 0.0], [0.0, 1.0], [3.0, bad], [1.0, 0.0]]).unwrap_err();
+            assert!(matches!(error, KernelError::NotFinite { row: 2 }), "{error}");
+        }
     }
 
     #[test]

@@ -1,10 +1,10 @@
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 use spheroid_core::positive;
 
 use crate::{
-    KernelError,
-    normalize::{MASKED, log_sum_exp, normalize_rows},
+    Extras, KernelError, RowLosses,
+    contrastive::{Arrangement, Task, contrast},
 };
 
 /// Settings of [`SupCon`].
@@ -15,6 +15,9 @@ pub struct SupConConfig {
     pub temperature: f64,
     /// What a positive is compared with.
     pub denominator: Denominator,
+    /// Where the sum over the positives stands.
+    #[serde(default)]
+    pub placement: Placement,
 }
 
 /// Which rows stand in the denominator of a row's loss.
@@ -27,12 +30,24 @@ pub enum Denominator {
     Negatives,
 }
 
+/// Where the sum over the positives of a row stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Placement {
+    /// Outside the logarithm: every positive is asked for by itself. The better one in the paper.
+    #[default]
+    Outside,
+    /// Inside the logarithm: one near positive is enough.
+    Inside,
+}
+
 impl SupConConfig {
-    /// Settings with temperature τ and all other rows in the denominator.
+    /// Settings with temperature τ, all other rows in the denominator and the sum outside the logarithm.
     pub fn new(temperature: f64) -> Self {
         Self {
             temperature,
             denominator: Denominator::All,
+            placement: Placement::Outside,
         }
     }
 
@@ -44,6 +59,7 @@ impl SupConConfig {
         Ok(SupCon {
             temperature: positive("temperature", self.temperature)?,
             denominator: self.denominator,
+            placement: self.placement,
         })
     }
 }
@@ -56,12 +72,15 @@ impl SupConConfig {
 /// loss = mean_i ( log Σ_{j∈D(i)} exp s_ij − 1/|P(i)| Σ_{p∈P(i)} s_ip )
 /// ```
 /// `D(i)` is what [`Denominator`] says. This is the cross entropy between the softmax of a row and a target
-/// that gives every positive an equal share. Rows without a positive are left out of the mean, but stand in
-/// the denominators of others. A row of zeros has cosine 0 with every other.
+/// that gives every positive an equal share. With [`Placement::Inside`] the loss is
+/// ```text
+/// loss = mean_i ( log Σ_{j∈D(i)} exp s_ij − log( 1/|P(i)| Σ_{p∈P(i)} exp s_ip ) )
+/// ```
+/// Rows without a positive are left out of the mean, but stand in the denominators of others.
 ///
 /// # Source
-/// Khosla et al. 2020, "Supervised Contrastive Learning", arXiv 2004.11362, equation 2 (the sum outside the
-/// logarithm). Yeh et al. 2021, "Decoupled Contrastive Learning", arXiv 2110.06848, equation 6.
+/// Khosla et al. 2020, "Supervised Contrastive Learning", arXiv 2004.11362, equations 2 (outside) and 3
+/// (inside). Yeh et al. 2021, "Decoupled Contrastive Learning", arXiv 2110.06848, equation 6.
 ///
 /// # Example
 /// ```
@@ -77,6 +96,7 @@ impl SupConConfig {
 pub struct SupCon {
     temperature: f64,
     denominator: Denominator,
+    placement: Placement,
 }
 
 impl SupCon {
@@ -87,9 +107,27 @@ impl SupCon {
     /// - output: `[1]`
     ///
     /// # Errors
-    /// When there is not one group a row, no row, no feature, no two rows of one group, or, with
-    /// [`Denominator::Negatives`], no second group.
+    /// When there is not one group a row, no row, no feature, no two rows of one group, a row is zero or not
+    /// finite, or, with [`Denominator::Negatives`], there is no second group.
     pub fn forward(&self, z: Tensor<2>, groups: &[usize]) -> Result<Tensor<1>, KernelError> {
+        Ok(self.losses(z, groups, Extras::default())?.mean())
+    }
+
+    /// Loss of every row, with a memory bank or a temperature that learns.
+    ///
+    /// # Shapes
+    /// - `z`: `[row, feature]`, not normalised; `groups`: one number a row
+    /// - output: `[row]`
+    ///
+    /// # Errors
+    /// As [`SupCon::forward`], where a bank stands for a second group; also when the bank has other features,
+    /// or the temperature is not above 0.
+    pub fn losses(
+        &self,
+        z: Tensor<2>,
+        groups: &[usize],
+        extras: Extras,
+    ) -> Result<RowLosses, KernelError> {
         let [rows, features] = z.dims();
         if groups.len() != rows || features == 0 || rows == 0 {
             return Err(KernelError::Groups {
@@ -98,56 +136,23 @@ impl SupCon {
                 groups: groups.len(),
             });
         }
-        if self.denominator == Denominator::Negatives && groups.iter().all(|g| *g == groups[0]) {
+        let bank = extras.bank_rows(features)?;
+        let one_group = groups.iter().all(|group| *group == groups[0]);
+        if self.denominator == Denominator::Negatives && one_group && bank == 0 {
             return Err(KernelError::NoNegatives { rows });
         }
-        let device = z.device();
-        let (shares, anchors) = target_shares(groups, true, &device);
-        if anchors == 0 {
+        let arrangement = Arrangement::Within { bank };
+        let task = Task::new(arrangement, self.denominator, self.placement, groups);
+        if task.anchors() == 0 {
             return Err(KernelError::NoPositives { rows });
         }
-        let z = normalize_rows(z);
-        let similarity = z.clone().matmul(z.transpose()) / self.temperature;
-        let masked = match self.denominator {
-            Denominator::All => Tensor::eye(rows, &device),
-            // Shares are above 0 exactly where a positive is.
-            Denominator::Negatives => {
-                Tensor::eye(rows, &device) + shares.clone().greater_elem(0.0).float()
-            }
-        };
-        // A row without a positive has no shares, which takes its logarithm out of the sum.
-        let counts = shares.clone().sum_dim(1);
-        let log_sum_exp = log_sum_exp(similarity.clone() + masked * MASKED) * counts;
-        Ok((log_sum_exp.sum() - (similarity * shares).sum()) / anchors as f64)
+        contrast(z, self.temperature, extras, task)
     }
-}
-
-/// Equal shares, together 1, for the columns of a row's group; with `mask_itself` a row's own column gets
-/// none. Also the number of rows that have any.
-pub(crate) fn target_shares(
-    groups: &[usize],
-    mask_itself: bool,
-    device: &Device,
-) -> (Tensor<2>, usize) {
-    let rows = groups.len();
-    let mut shares = vec![0.0f32; rows * rows];
-    let mut anchors = 0;
-    for (i, target) in shares.chunks_exact_mut(rows).enumerate() {
-        let partner = |j: usize| groups[j] == groups[i] && !(mask_itself && i == j);
-        let count = (0..rows).filter(|j| partner(*j)).count();
-        anchors += usize::from(count > 0);
-        for (j, share) in target.iter_mut().enumerate() {
-            if partner(j) {
-                *share = 1.0 / count as f32;
-            }
-        }
-    }
-    let data = TensorData::new(shares, [rows, rows]);
-    (Tensor::from_data(data, device), anchors)
 }
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::{Device, TensorData};
     use proptest::prelude::*;
     use spheroid_testkit::{Tolerance, assert_close, central_difference, json_fixture};
 
@@ -170,6 +175,7 @@ mod tests {
     struct Case {
         temperature: f64,
         denominator: Denominator,
+        placement: Placement,
         groups: Vec<usize>,
         z: Vec<f32>,
         loss: f64,
@@ -184,6 +190,7 @@ mod tests {
             let config = SupConConfig {
                 temperature: case.temperature,
                 denominator: case.denominator,
+                placement: case.placement,
             };
             let (loss, gradient) = loss_and_gradient(&case.z, &case.groups, &config);
             assert_close(&[loss], &[case.loss], Tolerance::F32);
