@@ -124,7 +124,12 @@ impl InfoNce {
             temperature,
             ..Extras::default()
         };
-        contrast(Tensor::cat(vec![image, text], 0), self.temperature, extras, task)
+        contrast(
+            Tensor::cat(vec![image, text], 0),
+            self.temperature,
+            extras,
+            task,
+        )
     }
 }
 

@@ -53,8 +53,12 @@ fn direction(
 ) -> (Tensor<1>, Tensor<1>) {
     let device = x.device();
     let mask = |holds: &dyn Fn(usize, usize) -> bool| {
-        let cells = rows.clone().flat_map(|i| columns.clone().map(move |j| (i, j)));
-        let values: Vec<f32> = cells.map(|(i, j)| f32::from(u8::from(holds(i, j)))).collect();
+        let cells = rows
+            .clone()
+            .flat_map(|i| columns.clone().map(move |j| (i, j)));
+        let values: Vec<f32> = cells
+            .map(|(i, j)| f32::from(u8::from(holds(i, j))))
+            .collect();
         floats(values, [rows.len(), columns.len()], &device).cast(x.dtype())
     };
     let groups = task.groups();

@@ -38,11 +38,8 @@ pub(super) fn contrast(
     temperature: Tensor<1>,
     task: Task,
 ) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    let (losses, hits, norms) = <Dispatch as Contrast>::contrast(
-        z.into_dispatch(),
-        temperature.into_dispatch(),
-        task,
-    );
+    let (losses, hits, norms) =
+        <Dispatch as Contrast>::contrast(z.into_dispatch(), temperature.into_dispatch(), task);
     (
         Tensor::from_dispatch(losses),
         Tensor::from_dispatch(hits),
@@ -179,17 +176,14 @@ macro_rules! on_the_cpu {
                 FloatTensor<Self>,
                 FloatTensor<Self>,
             ) {
-                let device = z.device();
+                let (device, arch) = (z.device(), Arch::new());
                 let [z, temperature] = [z, temperature].map(numbers::<Self>);
                 let floats = |data| Self::float_from_data(data, &device);
                 macro_rules! run {
                     ($float:ty) => {{
-                        let outcome = cpu::forward::<$float>(
-                            Arch::new(),
-                            slice(&z),
-                            scalar::<$float>(&temperature),
-                            &task,
-                        );
+                        let temperature = scalar::<$float>(&temperature);
+                        let outcome =
+                            pooled(|| cpu::forward::<$float>(arch, slice(&z), temperature, &task));
                         let losses = outcome.losses.len();
                         let rows = outcome.norms.len();
                         (
@@ -213,22 +207,20 @@ macro_rules! on_the_cpu {
                 gradient: FloatTensor<Self>,
                 task: Task,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                let device = z.device();
+                let (device, arch) = (z.device(), Arch::new());
                 let [z, temperature, kept, gradient] =
                     [z, temperature, kept, gradient].map(numbers::<Self>);
+                let shape = z.shape().clone();
                 let floats = |data| Self::float_from_data(data, &device);
                 macro_rules! run {
                     ($float:ty) => {{
-                        let gradients = cpu::backward::<$float>(
-                            Arch::new(),
-                            slice(&z),
-                            scalar::<$float>(&temperature),
-                            slice(&kept),
-                            slice(&gradient),
-                            &task,
-                        );
+                        let temperature = scalar::<$float>(&temperature);
+                        let (z, kept, gradient) = (slice(&z), slice(&kept), slice(&gradient));
+                        let gradients = pooled(|| {
+                            cpu::backward::<$float>(arch, z, temperature, kept, gradient, &task)
+                        });
                         (
-                            floats(TensorData::new(gradients.rows, z.shape().clone())),
+                            floats(TensorData::new(gradients.rows, shape.clone())),
                             floats(TensorData::new(vec![gradients.temperature], [1])),
                         )
                     }};
@@ -259,6 +251,11 @@ mod host {
         data.as_slice().expect("the type of the tensor")
     }
 
+    /// Runs on a thread of the pool, from where its rounds need not be handed over one by one.
+    pub(super) fn pooled<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+        rayon::join(work, || ()).0
+    }
+
     pub(super) fn scalar<T: Real + Element>(data: &TensorData) -> f64 {
         slice::<T>(data)[0].to_f64()
     }
@@ -266,7 +263,7 @@ mod host {
 
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, TensorData};
-use host::{numbers, scalar, slice};
+use host::{numbers, pooled, scalar, slice};
 use pulp::Arch;
 
 use super::cpu;
@@ -276,7 +273,10 @@ on_the_cpu!(burn::backend::Flex);
 
 #[cfg(feature = "ndarray")]
 mod ndarray {
-    #![allow(deprecated, reason = "burn deprecates ndarray; users of this crate ask for it")]
+    #![allow(
+        deprecated,
+        reason = "burn deprecates ndarray; users of this crate ask for it"
+    )]
     use super::*;
 
     on_the_cpu!(burn::backend::NdArray);

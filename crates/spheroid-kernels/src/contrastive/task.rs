@@ -46,10 +46,12 @@ impl Task {
             compact.push(id as u32);
         }
         let itself = u32::from(arrangement != Arrangement::Between);
-        let shares = compact.iter().map(|id| match counts[*id as usize] - itself {
-            0 => 0.0,
-            positives => 1.0 / positives as f32,
-        });
+        let shares = compact
+            .iter()
+            .map(|id| match counts[*id as usize] - itself {
+                0 => 0.0,
+                positives => 1.0 / positives as f32,
+            });
         let mut shares: Vec<f32> = shares.collect();
         match arrangement {
             Arrangement::Within { bank } => compact.resize(groups.len() + bank, NO_GROUP),

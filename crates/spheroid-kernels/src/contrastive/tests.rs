@@ -72,7 +72,15 @@ fn check(z: &[f64], temperature: f64, task: &Task) {
         task,
         DType::F64,
     );
-    let what = format!("{:?}", (task.arrangement, task.denominator, task.placement, temperature));
+    let what = format!(
+        "{:?}",
+        (
+            task.arrangement,
+            task.denominator,
+            task.placement,
+            temperature
+        )
+    );
     let rows = single.chunks_exact(single.len() / task.rows());
     let shortest = rows
         .map(|row| row.iter().map(|v| v * v).sum::<f64>().sqrt())
@@ -89,7 +97,12 @@ fn check(z: &[f64], temperature: f64, task: &Task) {
         let rounding = rounding / shortest;
         // The formula has a gradient for a bank too.
         let (rows, bank) = found.rows.split_at(task.losses() * z.len() / task.rows());
-        assert_near(rows, &expected.rows[..rows.len()], [share, rounding], &gradient);
+        assert_near(
+            rows,
+            &expected.rows[..rows.len()],
+            [share, rounding],
+            &gradient,
+        );
         assert!(bank.iter().all(|gradient| *gradient == 0.0), "{what}");
         assert_eq!(found.hits, expected.hits, "hits of {what}");
         let pull = task.losses() as f64 / temperature;
@@ -116,7 +129,13 @@ fn groups(rows: usize, of: usize, seed: u64) -> Vec<usize> {
 
 #[test]
 fn the_whole_family_agrees_with_the_formula() {
-    for (rows, features, of) in [(2, 3, 1), (7, 1, 3), (30, 20, 8), (130, 9, 1000), (410, 33, 12)] {
+    for (rows, features, of) in [
+        (2, 3, 1),
+        (7, 1, 3),
+        (30, 20, 8),
+        (130, 9, 1000),
+        (410, 33, 12),
+    ] {
         for (bank, temperature) in [(0, 0.01), (5, 0.07), (rows, 0.5), (0, 1.0)] {
             let groups = groups(rows, of, 3);
             let z = numbers((rows + bank) * features, 7);
@@ -196,11 +215,14 @@ impl ByDefinition {
                 let row = &self.cosines[i * rows..][..rows];
                 let others = || row.iter().enumerate().filter(|(j, _)| *j != i);
                 let best = others().fold(f64::MIN, |best, (_, cosine)| best.max(*cosine));
-                let sum: f64 = others().map(|(_, c)| ((c - best) / temperature).exp()).sum();
+                let sum: f64 = others()
+                    .map(|(_, c)| ((c - best) / temperature).exp())
+                    .sum();
                 best / temperature + sum.ln()
             })
             .collect();
-        let losses = (0..rows).map(|i| logarithms[i] - self.cosines[i * rows + partner(i)] / temperature);
+        let losses =
+            (0..rows).map(|i| logarithms[i] - self.cosines[i * rows + partner(i)] / temperature);
         let loss = losses.sum::<f64>() / rows as f64;
         let scale = 1.0 / (rows as f64 * temperature);
         let mut gradients = Vec::new();
@@ -208,7 +230,8 @@ impl ByDefinition {
             let mut pull = vec![0.0; self.unit[0].len()];
             for j in (0..rows).filter(|j| *j != i) {
                 let similarity = self.cosines[i * rows + j] / temperature;
-                let mut weight = (similarity - logarithms[i]).exp() + (similarity - logarithms[j]).exp();
+                let mut weight =
+                    (similarity - logarithms[i]).exp() + (similarity - logarithms[j]).exp();
                 if j == partner(i) {
                     weight -= 2.0;
                 }
@@ -217,7 +240,10 @@ impl ByDefinition {
                 }
             }
             let along: f64 = pull.iter().zip(&self.unit[i]).map(|(a, b)| a * b).sum();
-            let across = pull.iter().zip(&self.unit[i]).map(|(p, u)| (p - u * along) / self.norms[i]);
+            let across = pull
+                .iter()
+                .zip(&self.unit[i])
+                .map(|(p, u)| (p - u * along) / self.norms[i]);
             gradients.extend(across);
         }
         (loss, gradients)
@@ -228,7 +254,10 @@ impl ByDefinition {
 fn nt_xent_agrees_with_its_definition_at_every_size() {
     for rows in [2, 4, 6, 30, 128, 1000, 4096] {
         for features in [1, 20, 128, 512] {
-            let z: Vec<f32> = numbers(rows * features, 5).iter().map(|v| *v as f32).collect();
+            let z: Vec<f32> = numbers(rows * features, 5)
+                .iter()
+                .map(|v| *v as f32)
+                .collect();
             let definition = ByDefinition::new(&z, rows);
             let of: Vec<usize> = (0..rows).step_by(rows.div_ceil(64)).collect();
             for temperature in [0.01, 0.07, 0.5, 1.0] {
@@ -276,7 +305,10 @@ fn the_number_of_threads_changes_nothing() {
     );
     let z = numbers(800 * 24, 2);
     let with = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
         let found = pool.install(|| found(losses, &z, 0.1, &task, DType::F32));
         let numbers = [found.losses, found.rows, vec![found.temperature]].concat();
         numbers.into_iter().map(f64::to_bits).collect::<Vec<_>>()
@@ -331,13 +363,21 @@ fn a_bank_is_of_negatives_without_a_gradient() {
         bank: Some(bank),
         ..Extras::default()
     };
-    let losses = sup_con.losses(z.clone(), &[0; 6], extras(bank.clone())).unwrap();
+    let losses = sup_con
+        .losses(z.clone(), &[0; 6], extras(bank.clone()))
+        .unwrap();
     assert_eq!(losses.losses.dims(), [6]);
     let gradients = losses.mean().backward();
     assert!(z.grad(&gradients).is_some() && bank.grad(&gradients).is_none());
     let narrow = bank.narrow(1, 0, 3);
     let error = sup_con.losses(z, &[0; 6], extras(narrow)).unwrap_err();
-    assert!(matches!(error, KernelError::Bank { given: 3, features: 4 }));
+    assert!(matches!(
+        error,
+        KernelError::Bank {
+            given: 3,
+            features: 4
+        }
+    ));
 }
 
 #[test]
@@ -357,7 +397,10 @@ fn a_temperature_can_learn() {
     let slope = learns.grad(&gradients).unwrap().into_scalar::<f32>();
     let [above, below] = [0.21, 0.19].map(|t| at(temperature(t)).into_scalar::<f32>());
     let expected = (above - below) / 0.02;
-    assert!((slope - expected).abs() < 0.01 * expected.abs(), "{slope} instead of {expected}");
+    assert!(
+        (slope - expected).abs() < 0.01 * expected.abs(),
+        "{slope} instead of {expected}"
+    );
     for bad in [0.0, -1.0, f32::NAN] {
         let result = info_nce.losses(side(), side(), &groups, Some(temperature(bad)));
         assert!(matches!(result, Err(KernelError::Param(_))), "{bad}");

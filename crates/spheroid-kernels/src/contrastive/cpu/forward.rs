@@ -6,9 +6,9 @@ use rayon::prelude::*;
 use super::{
     KEPT,
     prepared::Prepared,
-    product::{Product, Rows, tile_rows},
+    product::{Columns, Product, tile_rows},
     real::{EXCLUDED, FLOOR, Real, vectors, vectors_mut},
-    schedule::{encounter, tournament},
+    schedule::{Scratch, encounter, tournament},
 };
 use crate::{
     Denominator, Placement,
@@ -68,7 +68,7 @@ impl<T: Real> Seen<T> {
     }
 }
 
-struct Scratch<T> {
+struct Room<T> {
     tile: Vec<T>,
     positives: Vec<T>,
     columns: Vec<T>,
@@ -77,18 +77,20 @@ struct Scratch<T> {
 /// Losses of the rows of `z`, row-major, of which there are as many as the task has groups.
 pub(crate) fn forward<T: Real>(arch: Arch, z: &[T], temperature: f64, task: &Task) -> Outcome<T> {
     let prepared = Prepared::new(z, temperature, task);
-    let scratch = || Scratch {
+    let scratch = Scratch::new(|| Room {
         tile: vec![T::default(); prepared.tile()],
         positives: vec![T::default(); prepared.tile()],
         columns: vec![T::default(); 2 * prepared.height],
-    };
-    let meet = |scratch: &mut Scratch<T>, a: &mut Seen<T>, b: Option<&mut Seen<T>>, other: usize| {
-        arch.dispatch(Meeting {
-            prepared: &prepared,
-            scratch,
-            rows: a,
-            columns: b,
-            other,
+    });
+    let meet = |a: &mut Seen<T>, b: Option<&mut Seen<T>>, other: usize| {
+        scratch.lend(|room| {
+            arch.dispatch(Meeting {
+                prepared: &prepared,
+                room,
+                rows: a,
+                columns: b,
+                other,
+            });
         });
     };
     let blocks = 0..prepared.blocks.len();
@@ -96,21 +98,21 @@ pub(crate) fn forward<T: Real>(arch: Arch, z: &[T], temperature: f64, task: &Tas
     let mut second = first.split_off(prepared.first);
     match task.arrangement {
         Arrangement::Within { .. } => {
-            first.par_iter_mut().for_each_init(scratch, |scratch, a| {
+            first.par_iter_mut().for_each(|a| {
                 let itself = a.block;
                 for other in std::iter::once(itself).chain(second.iter().map(|b| b.block)) {
-                    meet(scratch, a, None, other);
+                    meet(a, None, other);
                 }
             });
-            tournament(&mut first, scratch, |scratch, a, b| {
+            tournament(&mut first, |a, b| {
                 let other = b.block;
-                meet(scratch, a, Some(b), other);
+                meet(a, Some(b), other);
             });
             second.clear();
         }
-        Arrangement::Between => encounter(&mut first, &mut second, scratch, |scratch, a, b| {
+        Arrangement::Between => encounter(&mut first, &mut second, |a, b| {
             let other = b.block;
-            meet(scratch, a, Some(b), other);
+            meet(a, Some(b), other);
         }),
     }
     first.extend(second);
@@ -164,7 +166,7 @@ fn log2_add(a: f64, b: f64) -> f64 {
 /// Rows meet the rows of another block, which see them too unless there are no `columns`.
 struct Meeting<'a, T> {
     prepared: &'a Prepared<T>,
-    scratch: &'a mut Scratch<T>,
+    room: &'a mut Room<T>,
     rows: &'a mut Seen<T>,
     columns: Option<&'a mut Seen<T>>,
     other: usize,
@@ -176,17 +178,17 @@ impl<T: Real> WithSimd for Meeting<'_, T> {
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
         let (a, b) = (self.rows.block, self.other);
-        similarities(simd, self.prepared, a, b, &mut self.scratch.tile);
-        self.prepared.exclude(&mut self.scratch.tile, a, b);
+        similarities(simd, self.prepared, a, b, &mut self.room.tile);
+        self.prepared.exclude(&mut self.room.tile, a, b);
         if self.prepared.related(a, b) {
             self.split();
-            let tile = std::mem::take(&mut self.scratch.positives);
+            let tile = std::mem::take(&mut self.room.positives);
             self.accumulate(simd, &tile, |seen| &mut seen.positives);
-            self.scratch.positives = tile;
+            self.room.positives = tile;
         }
-        let tile = std::mem::take(&mut self.scratch.tile);
+        let tile = std::mem::take(&mut self.room.tile);
         self.accumulate(simd, &tile, |seen| &mut seen.negatives);
-        self.scratch.tile = tile;
+        self.room.tile = tile;
     }
 }
 
@@ -200,22 +202,22 @@ pub(super) fn similarities<S: Simd, T: Real>(
     tile: &mut [T],
 ) {
     let [rows, columns] = [a, b].map(|block| prepared.blocks[block].count());
-    let depth = prepared.features();
-    let left = prepared.rows_of(a);
+    let left = prepared.columns_of(a);
+    let height = prepared.height;
     let product = Product {
         right: prepared.columns_of(b),
-        right_pitch: prepared.height,
-        depth,
+        right_pitch: height,
+        depth: prepared.features(),
         out: tile,
-        out_pitch: prepared.height,
+        out_pitch: height,
         rows,
         columns: columns.next_multiple_of(T::lanes::<S>()),
         add: false,
     };
     if tile_rows::<S>() == 8 {
-        product.compute::<S, _, 8>(simd, |i| Rows::new(left, prepared.pitch, i, depth));
+        product.compute::<S, _, 8>(simd, |i| Columns::new(left, height, i));
     } else {
-        product.compute::<S, _, 4>(simd, |i| Rows::new(left, prepared.pitch, i, depth));
+        product.compute::<S, _, 4>(simd, |i| Columns::new(left, height, i));
     }
 }
 
@@ -227,15 +229,20 @@ impl<T: Real> Meeting<'_, T> {
         let [own, others] =
             [self.rows.block, self.other].map(|block| self.prepared.groups_of(block));
         let [excluded, floor] = [EXCLUDED, FLOOR].map(T::from_f64);
-        let tile = self.scratch.tile.chunks_exact_mut(height);
-        let positives = self.scratch.positives.chunks_exact_mut(height);
+        let tile = self.room.tile.chunks_exact_mut(height);
+        let positives = self.room.positives.chunks_exact_mut(height);
         let count = self.prepared.blocks[self.rows.block].count();
         for (i, (tile, positives)) in tile.zip(positives).enumerate().take(count) {
             let group = own[i];
             let mut total = T::default();
-            for ((value, positive), other) in tile.iter_mut().zip(positives.iter_mut()).zip(others) {
+            for ((value, positive), other) in tile.iter_mut().zip(positives.iter_mut()).zip(others)
+            {
                 let same = group == *other;
-                let counts = if same && *value > floor { *value } else { T::default() };
+                let counts = if same && *value > floor {
+                    *value
+                } else {
+                    T::default()
+                };
                 total += counts;
                 *positive = if same { *value } else { excluded };
                 *value = if same { excluded } else { *value };
@@ -243,7 +250,7 @@ impl<T: Real> Meeting<'_, T> {
             self.rows.total[i] += total;
         }
         if let Some(columns) = &mut self.columns {
-            for positives in self.scratch.positives.chunks_exact(height).take(count) {
+            for positives in self.room.positives.chunks_exact(height).take(count) {
                 for (total, value) in columns.total.iter_mut().zip(positives) {
                     *total += if *value > floor { *value } else { T::default() };
                 }
@@ -253,7 +260,12 @@ impl<T: Real> Meeting<'_, T> {
 
     /// Adds a tile to the sums of both sides.
     #[inline(always)]
-    fn accumulate<S: Simd>(&mut self, simd: S, tile: &[T], side: impl Fn(&mut Seen<T>) -> &mut Sums<T>) {
+    fn accumulate<S: Simd>(
+        &mut self,
+        simd: S,
+        tile: &[T],
+        side: impl Fn(&mut Seen<T>) -> &mut Sums<T>,
+    ) {
         let height = self.prepared.height;
         let count = self.prepared.blocks[self.rows.block].count();
         let width = self.prepared.blocks[self.other]
@@ -265,7 +277,7 @@ impl<T: Real> Meeting<'_, T> {
             width,
         };
         let rows = side(self.rows);
-        let [best, sum] = split_in_two(&mut self.scratch.columns, height);
+        let [best, sum] = split_in_two(&mut self.room.columns, height);
         match (&mut self.columns, self.prepared.bounded) {
             (None, true) => tile.bounded::<S, false>(simd, rows, best, sum),
             (None, false) => tile.shifted::<S, false>(simd, rows, best, sum),

@@ -27,7 +27,7 @@ pub(super) struct Prepared<T> {
     pub(super) pitch: usize,
     /// `[block][height][pitch]`.
     rows: Vec<T>,
-    /// `[block][features][height]`, times log₂ e / τ.
+    /// `[block][features][height]`, times √(log₂ e / τ).
     columns: Vec<T>,
     /// `[block][height]`.
     groups: Vec<u32>,
@@ -99,7 +99,7 @@ impl<T: Real> Prepared<T> {
             bounded: std::f64::consts::LOG2_E / temperature <= 60.0,
             blocks,
         };
-        prepared.fill(z, std::f64::consts::LOG2_E / temperature, task);
+        prepared.fill(z, (std::f64::consts::LOG2_E / temperature).sqrt(), task);
         prepared
     }
 
@@ -125,14 +125,11 @@ impl<T: Real> Prepared<T> {
             .zip(&self.blocks)
             .for_each(|((((rows, columns), groups), norms), block)| {
                 let source = z[block.rows.start * features..].chunks_exact(features);
-                let rows = rows.chunks_exact_mut(pitch);
-                for (i, ((norm, source), row)) in norms.iter_mut().zip(source).zip(rows).enumerate()
-                {
+                let targets = rows.chunks_exact_mut(pitch);
+                for ((norm, source), row) in norms.iter_mut().zip(source).zip(targets) {
                     *norm = normalize(source, &mut row[..features]);
-                    for (k, value) in row[..features].iter().enumerate() {
-                        columns[k * height + i] = T::from_f64(value.to_f64() * scale);
-                    }
                 }
+                transpose(rows, pitch, columns, height, T::from_f64(scale));
                 groups[..block.count()].copy_from_slice(&task.groups()[block.rows.clone()]);
             });
     }
@@ -186,21 +183,65 @@ impl<T: Real> Prepared<T> {
     }
 }
 
-/// Writes a row of length 1 and returns the length that it had. Zeros stay zeros.
+/// Writes a row of length 1 and returns the length that it had, which is not a number for a row that is not
+/// finite. Zeros stay zeros.
 fn normalize<T: Real>(row: &[T], unit: &mut [T]) -> f64 {
-    // Squares of all single floats, and of doubles after scaling, are within a double.
-    let largest = row.iter().fold(0.0f64, |most, v| {
-        let value = v.to_f64().abs();
-        if value > most || value.is_nan() { value } else { most }
-    });
-    if largest == 0.0 || !largest.is_finite() {
-        return if largest == 0.0 { 0.0 } else { f64::NAN };
+    let squares = |scale: f64| sum(row, |value: T| (value.to_f64() * scale).powi(2));
+    let mut scale = 1.0;
+    let mut square = squares(scale);
+    // Squares of single floats are well within a double; those of doubles need not be.
+    if !(1e-280..1e280).contains(&square) {
+        let largest = row
+            .iter()
+            .fold(0.0f64, |most, v| most.max(v.to_f64().abs()));
+        if largest == 0.0 || square.is_nan() || !largest.is_finite() {
+            return if square == 0.0 { 0.0 } else { f64::NAN };
+        }
+        scale = 1.0 / largest;
+        square = squares(scale);
     }
-    let sum: f64 = row.iter().map(|v| (v.to_f64() / largest).powi(2)).sum();
-    let scaled = sum.sqrt();
-    let inverse = 1.0 / scaled;
+    let inverse = scale / square.sqrt();
     for (unit, value) in unit.iter_mut().zip(row) {
-        *unit = T::from_f64(value.to_f64() / largest * inverse);
+        *unit = T::from_f64(value.to_f64() * inverse);
     }
-    scaled * largest
+    square.sqrt() / scale
+}
+
+/// Sum in double precision. Several sums side by side become one vector.
+#[inline(always)]
+fn sum<A: Copy>(values: &[A], term: impl Fn(A) -> f64) -> f64 {
+    let (groups, rest) = values.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for group in groups {
+        for (sum, value) in sums.iter_mut().zip(group) {
+            *sum += term(*value);
+        }
+    }
+    sums.iter().sum::<f64>() + rest.iter().map(|value| term(*value)).sum::<f64>()
+}
+
+/// Product of whole vectors in double precision.
+pub(super) fn dot<T: Real>(a: &[T], b: &[T]) -> f64 {
+    let mut sums = [0.0; 8];
+    for (a, b) in a.as_chunks::<8>().0.iter().zip(b.as_chunks::<8>().0) {
+        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
+            *sum += a.to_f64() * b.to_f64();
+        }
+    }
+    sums.iter().sum()
+}
+
+/// `columns[k][i] = rows[i][k] · scale`.
+fn transpose<T: Real>(rows: &[T], pitch: usize, columns: &mut [T], height: usize, scale: T) {
+    for first in (0..height).step_by(STEP) {
+        let rows = &rows[first * pitch..][..STEP * pitch];
+        for (k, column) in columns.chunks_exact_mut(height).enumerate() {
+            for (value, row) in column[first..][..STEP]
+                .iter_mut()
+                .zip(rows.chunks_exact(pitch))
+            {
+                *value = row[k] * scale;
+            }
+        }
+    }
 }

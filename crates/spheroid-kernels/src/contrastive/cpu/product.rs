@@ -4,9 +4,6 @@ use pulp::Simd;
 
 use super::real::{Real, vectors, vectors_mut};
 
-/// Vectors of a tile.
-const COLUMNS: usize = 3;
-
 /// `out = left · right`, or added to `out`; all row-major.
 pub(super) struct Product<'a, T> {
     /// `[depth][pitch]`.
@@ -22,9 +19,13 @@ pub(super) struct Product<'a, T> {
     pub(super) add: bool,
 }
 
-/// The left side: the values of [`left_rows`] rows at a step of the depth.
+/// The left side: the value of each of `ROWS` rows at a step of the depth.
 pub(super) trait Left<T, const ROWS: usize>: Copy {
-    fn at(&self, step: usize) -> [T; ROWS];
+    /// What [`Left::value`] needs of a step.
+    type Step: Copy;
+
+    fn step(&self, step: usize) -> Self::Step;
+    fn value(&self, step: Self::Step, row: usize) -> T;
 }
 
 /// The left side as it stands in memory.
@@ -43,9 +44,16 @@ impl<'a, T, const ROWS: usize> Rows<'a, T, ROWS> {
 }
 
 impl<T: Copy, const ROWS: usize> Left<T, ROWS> for Rows<'_, T, ROWS> {
+    type Step = usize;
+
     #[inline(always)]
-    fn at(&self, step: usize) -> [T; ROWS] {
-        self.0.map(|row| row[step])
+    fn step(&self, step: usize) -> usize {
+        step
+    }
+
+    #[inline(always)]
+    fn value(&self, step: usize, row: usize) -> T {
+        self.0[row][step]
     }
 }
 
@@ -66,11 +74,18 @@ impl<'a, T> Columns<'a, T> {
     }
 }
 
-impl<T: Copy, const ROWS: usize> Left<T, ROWS> for Columns<'_, T> {
+impl<'a, T: Copy, const ROWS: usize> Left<T, ROWS> for Columns<'a, T> {
+    type Step = &'a [T; ROWS];
+
     #[inline(always)]
-    fn at(&self, step: usize) -> [T; ROWS] {
+    fn step(&self, step: usize) -> &'a [T; ROWS] {
         let values = &self.values[step * self.pitch..];
-        *values.first_chunk().expect("whole tiles")
+        values.first_chunk().expect("whole tiles")
+    }
+
+    #[inline(always)]
+    fn value(&self, values: &'a [T; ROWS], row: usize) -> T {
+        values[row]
     }
 }
 
@@ -92,36 +107,39 @@ impl<T: Real> Product<'_, T> {
         left: impl Fn(usize) -> L,
     ) {
         let lanes = T::lanes::<S>();
+        let mut rest = self;
         let mut column = 0;
-        while column < self.columns {
-            let three = column + COLUMNS * lanes <= self.columns;
-            for first in (0..self.rows).step_by(ROWS) {
-                let left = left(first);
-                let out = &mut self.out[first * self.out_pitch + column..];
-                if three {
-                    let tile = tile::<S, T, L, ROWS, COLUMNS>(
-                        simd,
-                        left,
-                        self.right,
-                        self.right_pitch,
-                        column,
-                        self.depth,
-                    );
-                    store(simd, &tile, out, self.out_pitch, self.add);
-                } else {
-                    let tile = tile::<S, T, L, ROWS, 1>(
-                        simd,
-                        left,
-                        self.right,
-                        self.right_pitch,
-                        column,
-                        self.depth,
-                    );
-                    store(simd, &tile, out, self.out_pitch, self.add);
-                }
-            }
-            column += if three { COLUMNS * lanes } else { lanes };
+        while column < rest.columns {
+            // Three vectors use most registers, and one leaves the units idle.
+            let vectors = match (rest.columns - column) / lanes {
+                1 => rest.columns_at::<S, L, ROWS, 1>(simd, &left, column),
+                2 | 4 => rest.columns_at::<S, L, ROWS, 2>(simd, &left, column),
+                _ => rest.columns_at::<S, L, ROWS, 3>(simd, &left, column),
+            };
+            column += vectors * lanes;
         }
+    }
+
+    #[inline(always)]
+    fn columns_at<S: Simd, L: Left<T, ROWS>, const ROWS: usize, const VECTORS: usize>(
+        &mut self,
+        simd: S,
+        left: &impl Fn(usize) -> L,
+        column: usize,
+    ) -> usize {
+        for first in (0..self.rows).step_by(ROWS) {
+            let tile = tile::<S, T, L, ROWS, VECTORS>(
+                simd,
+                left(first),
+                self.right,
+                self.right_pitch,
+                column,
+                self.depth,
+            );
+            let out = &mut self.out[first * self.out_pitch + column..];
+            store(simd, &tile, out, self.out_pitch, self.add);
+        }
+        VECTORS
     }
 }
 
@@ -140,8 +158,9 @@ fn tile<S: Simd, T: Real, L: Left<T, ROWS>, const ROWS: usize, const VECTORS: us
     for step in 0..depth {
         let line = vectors::<S, T>(&right[step * pitch + column..][..width]);
         let line: &[T::Vector<S>; VECTORS] = line.first_chunk().expect("whole vectors");
-        for (sums, factor) in sums.iter_mut().zip(left.at(step)) {
-            let factor = T::splat(simd, factor);
+        let step = left.step(step);
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let factor = T::splat(simd, left.value(step, row));
             for (sum, value) in sums.iter_mut().zip(line) {
                 *sum = T::mul_add(simd, factor, *value, *sum);
             }

@@ -87,12 +87,7 @@ macro_rules! vectors {
         }
 
         #[inline(always)]
-        fn mul_add<S: Simd>(
-            simd: S,
-            a: S::$vector,
-            b: S::$vector,
-            c: S::$vector,
-        ) -> S::$vector {
+        fn mul_add<S: Simd>(simd: S, a: S::$vector, b: S::$vector, c: S::$vector) -> S::$vector {
             simd.$mul_add(a, b, c)
         }
 

@@ -1,16 +1,43 @@
 //! Who meets whom: every pair of blocks once, in a fixed order, many pairs at a time.
 
+use std::sync::Mutex;
+
 use rayon::prelude::*;
+
+/// Room that a meeting needs, made once a thread and not once a meeting.
+pub(super) struct Scratch<I, F> {
+    free: Mutex<Vec<I>>,
+    make: F,
+}
+
+impl<I, F: Fn() -> I> Scratch<I, F> {
+    pub(super) fn new(make: F) -> Self {
+        Self {
+            free: Mutex::default(),
+            make,
+        }
+    }
+
+    /// Lends room that other meetings have used before.
+    pub(super) fn lend(&self, work: impl FnOnce(&mut I)) {
+        // A meeting that panicked has not given its room back.
+        let free = || {
+            self.free
+                .lock()
+                .unwrap_or_else(|poisoned| poisoned.into_inner())
+        };
+        let used = free().pop();
+        let mut room = used.unwrap_or_else(&self.make);
+        work(&mut room);
+        free().push(room);
+    }
+}
 
 /// Every block meets every other once. In a round no block is in two meetings, so meetings run in parallel
 /// and may change both; the order of the meetings of a block does not depend on the number of threads.
 ///
 /// The number of blocks is even, or 1.
-pub(super) fn tournament<B: Send, I: Send>(
-    blocks: &mut [B],
-    scratch: impl Fn() -> I + Sync + Send,
-    meet: impl Fn(&mut I, &mut B, &mut B) + Sync + Send,
-) {
+pub(super) fn tournament<B: Send>(blocks: &mut [B], meet: impl Fn(&mut B, &mut B) + Sync + Send) {
     if blocks.len() < 2 {
         return;
     }
@@ -19,22 +46,21 @@ pub(super) fn tournament<B: Send, I: Send>(
     for _ in 1..blocks.len() {
         let (left, right) = blocks.split_at_mut(blocks.len() / 2);
         let pairs = left.par_iter_mut().zip(right.par_iter_mut().rev());
-        pairs.for_each_init(&scratch, |scratch, (a, b)| meet(scratch, a, b));
+        pairs.for_each(|(a, b)| meet(a, b));
         blocks[1..].rotate_right(1);
     }
 }
 
 /// Every block of one side meets every block of the other once; the sides are of one length.
-pub(super) fn encounter<B: Send, I: Send>(
+pub(super) fn encounter<B: Send>(
     first: &mut [B],
     second: &mut [B],
-    scratch: impl Fn() -> I + Sync + Send,
-    meet: impl Fn(&mut I, &mut B, &mut B) + Sync + Send,
+    meet: impl Fn(&mut B, &mut B) + Sync + Send,
 ) {
     debug_assert_eq!(first.len(), second.len());
     for _ in 0..second.len() {
         let pairs = first.par_iter_mut().zip(second.par_iter_mut());
-        pairs.for_each_init(&scratch, |scratch, (a, b)| meet(scratch, a, b));
+        pairs.for_each(|(a, b)| meet(a, b));
         second.rotate_left(1);
     }
 }
@@ -49,7 +75,7 @@ mod tests {
     fn every_pair_meets_once_and_all_are_back_in_place() {
         for count in [1, 2, 4, 8, 24] {
             let mut blocks: Vec<_> = (0..count).map(|i| (i, BTreeSet::new())).collect();
-            tournament(&mut blocks, || (), |(), a, b| {
+            tournament(&mut blocks, |a, b| {
                 assert!(a.1.insert(b.0) && b.1.insert(a.0));
             });
             for (i, (block, met)) in blocks.into_iter().enumerate() {
@@ -64,7 +90,7 @@ mod tests {
         for count in [1, 2, 3, 8] {
             let side = || -> Vec<_> { (0..count).map(|i| (i, BTreeSet::new())).collect() };
             let (mut first, mut second) = (side(), side());
-            encounter(&mut first, &mut second, || (), |(), a, b| {
+            encounter(&mut first, &mut second, |a, b| {
                 assert!(a.1.insert(b.0) && b.1.insert(a.0));
             });
             for (i, (block, met)) in first.into_iter().chain(second).enumerate() {

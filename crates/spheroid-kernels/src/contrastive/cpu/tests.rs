@@ -16,7 +16,9 @@ fn arches() -> Vec<Arch> {
 
 #[test]
 fn all_instructions_give_the_same() {
-    let z: Vec<f32> = (0..300 * 17).map(|i| ((i * i) as f32 * 0.37).sin()).collect();
+    let z: Vec<f32> = (0..300 * 17)
+        .map(|i| ((i * i) as f32 * 0.37).sin())
+        .collect();
     let groups: Vec<usize> = (0..250).map(|i| i % 90).collect();
     for temperature in [0.02, 0.2] {
         for placement in [Placement::Outside, Placement::Inside] {
