@@ -1,13 +1,15 @@
 //! The contrastive losses: one family, computed by one operation.
 //!
 //! [`NtXent`](crate::NtXent), [`SupCon`](crate::SupCon) and [`InfoNce`](crate::InfoNce) say what is compared
-//! with what ([`task`]); [`operation`] computes it without ever holding the matrix of similarities, on a CPU
-//! ([`cpu`]). Backends without it get the tensor formula ([`formula`]).
+//! with what ([`task`]); `operation` computes it without ever holding the matrix of similarities, on a CPU
+//! (`cpu`) and on what CubeCL runs on (`cube`). Backends without it get the tensor formula ([`formula`]).
 
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod cpu;
+#[cfg(feature = "cube")]
+mod cube;
 mod formula;
-#[cfg(any(feature = "flex", feature = "ndarray"))]
+#[cfg(any(feature = "flex", feature = "ndarray", feature = "cube"))]
 mod operation;
 pub(crate) mod task;
 #[cfg(test)]
@@ -106,7 +108,7 @@ pub(crate) fn contrast(
 
 /// Losses, hits and lengths of rows.
 fn losses(z: Tensor<2>, temperature: Tensor<1>, task: Task) -> (Tensor<1>, Tensor<1>, Tensor<1>) {
-    #[cfg(any(feature = "flex", feature = "ndarray"))]
+    #[cfg(any(feature = "flex", feature = "ndarray", feature = "cube"))]
     if operation::takes(&z) {
         return operation::contrast(z, temperature, task);
     }

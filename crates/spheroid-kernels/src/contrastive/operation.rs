@@ -2,7 +2,7 @@
 
 use burn::{
     backend::{
-        Autodiff, AutodiffBackend, Backend, Dispatch, DispatchDevice, TensorMetadata,
+        Autodiff, AutodiffBackend, Backend, Dispatch, DispatchDevice,
         autodiff::{
             checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
             grads::Gradients,
@@ -24,6 +24,8 @@ pub(super) fn takes(z: &Tensor<2>) -> bool {
             DispatchDevice::Flex(_) => true,
             #[cfg(feature = "ndarray")]
             DispatchDevice::NdArray(_) => true,
+            #[cfg(feature = "cube")]
+            DispatchDevice::Cube(_) => true,
             DispatchDevice::Autodiff(device) => of(device),
             #[allow(unreachable_patterns, reason = "other backends are cargo features")]
             _ => false,
@@ -51,10 +53,13 @@ pub(super) fn contrast(
 #[backend_extension(
     Autodiff,
     Flex: cfg(feature = "flex"),
-    NdArray: cfg(feature = "ndarray")
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Fusion: cfg(feature = "fusion")
 )]
-trait Contrast: Backend {
+pub(super) trait Contrast: Backend {
     /// Losses and hits of the rows that have a loss, and lengths of all rows.
+    #[fusion(default)]
     fn contrast(
         z: FloatTensor<Self>,
         temperature: FloatTensor<Self>,
@@ -65,6 +70,7 @@ trait Contrast: Backend {
     }
 
     /// The same, and what the backward pass needs. Has no gradient.
+    #[fusion(meta = fusion::forward)]
     fn contrast_forward(
         z: FloatTensor<Self>,
         temperature: FloatTensor<Self>,
@@ -77,6 +83,7 @@ trait Contrast: Backend {
     );
 
     /// Gradients of `z` and of the temperature, for a gradient of every loss. Has no gradient.
+    #[fusion(meta = fusion::backward)]
     fn contrast_backward(
         z: FloatTensor<Self>,
         temperature: FloatTensor<Self>,
@@ -84,6 +91,39 @@ trait Contrast: Backend {
         gradient: FloatTensor<Self>,
         task: Task,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
+}
+
+/// What comes of the operation, for backends that run it later.
+#[cfg(feature = "fusion")]
+mod fusion {
+    use burn::{backend::fusion::custom::TensorSpec, tensor::DType};
+
+    use super::Task;
+
+    pub(super) fn forward(
+        _: &TensorSpec,
+        _: &TensorSpec,
+        task: &Task,
+    ) -> (TensorSpec, TensorSpec, TensorSpec, TensorSpec) {
+        let floats = |shape: &[usize]| TensorSpec::new(shape.to_vec().into(), DType::F32);
+        let losses = floats(&[task.losses()]);
+        (
+            losses.clone(),
+            losses,
+            floats(&[task.rows()]),
+            floats(&[task.losses(), 2]),
+        )
+    }
+
+    pub(super) fn backward(
+        z: &TensorSpec,
+        temperature: &TensorSpec,
+        _: &TensorSpec,
+        _: &TensorSpec,
+        _: &Task,
+    ) -> (TensorSpec, TensorSpec) {
+        (z.clone(), temperature.clone())
+    }
 }
 
 #[derive(Debug)]
@@ -160,124 +200,4 @@ impl<B: Contrast, C: CheckpointStrategy> Contrast for Autodiff<B, C> {
         );
         (Self::from_inner(rows), Self::from_inner(temperature))
     }
-}
-
-/// The operation of a backend whose tensors lie in the memory of the CPU.
-macro_rules! on_the_cpu {
-    ($backend:ty) => {
-        impl Contrast for $backend {
-            fn contrast_forward(
-                z: FloatTensor<Self>,
-                temperature: FloatTensor<Self>,
-                task: Task,
-            ) -> (
-                FloatTensor<Self>,
-                FloatTensor<Self>,
-                FloatTensor<Self>,
-                FloatTensor<Self>,
-            ) {
-                let (device, arch) = (z.device(), Arch::new());
-                let [z, temperature] = [z, temperature].map(numbers::<Self>);
-                let floats = |data| Self::float_from_data(data, &device);
-                macro_rules! run {
-                    ($float:ty) => {{
-                        let temperature = scalar::<$float>(&temperature);
-                        let outcome =
-                            pooled(|| cpu::forward::<$float>(arch, slice(&z), temperature, &task));
-                        let losses = outcome.losses.len();
-                        let rows = outcome.norms.len();
-                        (
-                            floats(TensorData::new(outcome.losses, [losses])),
-                            floats(TensorData::new(outcome.hits, [losses])),
-                            floats(TensorData::new(outcome.norms, [rows])),
-                            floats(TensorData::new(outcome.kept, [losses, cpu::KEPT])),
-                        )
-                    }};
-                }
-                match z.dtype() {
-                    DType::F64 => run!(f64),
-                    _ => run!(f32),
-                }
-            }
-
-            fn contrast_backward(
-                z: FloatTensor<Self>,
-                temperature: FloatTensor<Self>,
-                kept: FloatTensor<Self>,
-                gradient: FloatTensor<Self>,
-                task: Task,
-            ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                let (device, arch) = (z.device(), Arch::new());
-                let [z, temperature, kept, gradient] =
-                    [z, temperature, kept, gradient].map(numbers::<Self>);
-                let shape = z.shape().clone();
-                let floats = |data| Self::float_from_data(data, &device);
-                macro_rules! run {
-                    ($float:ty) => {{
-                        let temperature = scalar::<$float>(&temperature);
-                        let (z, kept, gradient) = (slice(&z), slice(&kept), slice(&gradient));
-                        let gradients = pooled(|| {
-                            cpu::backward::<$float>(arch, z, temperature, kept, gradient, &task)
-                        });
-                        (
-                            floats(TensorData::new(gradients.rows, shape.clone())),
-                            floats(TensorData::new(vec![gradients.temperature], [1])),
-                        )
-                    }};
-                }
-                match z.dtype() {
-                    DType::F64 => run!(f64),
-                    _ => run!(f32),
-                }
-            }
-        }
-    };
-}
-
-/// What [`on_the_cpu`] needs.
-mod host {
-    use burn::{
-        backend::{Backend, tensor::FloatTensor},
-        tensor::{Element, TensorData, read_sync},
-    };
-
-    use super::super::cpu::Real;
-
-    pub(super) fn numbers<B: Backend>(tensor: FloatTensor<B>) -> TensorData {
-        read_sync(B::float_into_data(tensor)).expect("tensors of a CPU can be read")
-    }
-
-    pub(super) fn slice<T: Element + bytemuck::Pod>(data: &TensorData) -> &[T] {
-        data.as_slice().expect("the type of the tensor")
-    }
-
-    /// Runs on a thread of the pool, from where its rounds need not be handed over one by one.
-    pub(super) fn pooled<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-        rayon::join(work, || ()).0
-    }
-
-    pub(super) fn scalar<T: Real + Element>(data: &TensorData) -> f64 {
-        slice::<T>(data)[0].to_f64()
-    }
-}
-
-use burn::backend::ops::FloatTensorOps;
-use burn::tensor::{DType, TensorData};
-use host::{numbers, pooled, scalar, slice};
-use pulp::Arch;
-
-use super::cpu;
-
-#[cfg(feature = "flex")]
-on_the_cpu!(burn::backend::Flex);
-
-#[cfg(feature = "ndarray")]
-mod ndarray {
-    #![allow(
-        deprecated,
-        reason = "burn deprecates ndarray; users of this crate ask for it"
-    )]
-    use super::*;
-
-    on_the_cpu!(burn::backend::NdArray);
 }

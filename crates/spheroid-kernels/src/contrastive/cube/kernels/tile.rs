@@ -1,0 +1,113 @@
+//! Sizes of the work of a cube.
+
+/// Values of a vector: 128 bits, the widest load of a GPU.
+pub const WIDTH: usize = 4;
+
+/// Features are padded to whole stages.
+pub const FEATURES: usize = 16;
+
+/// How a tile of similarities is shared by the units of a cube.
+///
+/// A unit has `rows` rows and, of every `WIDTH · columns` columns, four that lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tile {
+    /// Units side by side and one above the other.
+    pub units: [usize; 2],
+    /// Rows of a unit.
+    pub rows: usize,
+    /// Groups of four columns of a unit.
+    pub groups: usize,
+    /// Features that a cube adds up gradients for; a multiple of [`Tile::chunk`]. 0 in the forward pass.
+    pub features: usize,
+}
+
+impl Tile {
+    /// Tiles of the forward pass for a device that has so many units a cube and bytes of shared memory.
+    pub fn forward(most_units: usize, shared: usize) -> Self {
+        let tile = |units: [usize; 2], rows, groups| Self {
+            units,
+            rows,
+            groups,
+            features: 0,
+        };
+        let large = tile([16, 16], 4, 2);
+        let small = tile([8, 8], 4, 1);
+        if most_units >= 256 && large.shared_bytes() <= shared {
+            large
+        } else if most_units >= 64 && small.shared_bytes() <= shared {
+            small
+        } else {
+            tile([1, 1], 4, 1)
+        }
+    }
+
+    /// Tiles of the backward pass for rows of so many features.
+    pub fn backward(most_units: usize, shared: usize, features: usize) -> Self {
+        let tile = |units: [usize; 2], most: usize| Self {
+            units,
+            rows: 4,
+            groups: 1,
+            features: features.next_multiple_of(units[0] * WIDTH).min(most),
+        };
+        let large = tile([16, 16], 128);
+        let small = tile([8, 8], 64);
+        if most_units >= 256 && large.shared_bytes() <= shared {
+            large
+        } else if most_units >= 64 && small.shared_bytes() <= shared {
+            small
+        } else {
+            tile([1, 1], 16)
+        }
+    }
+
+    pub fn all_units(&self) -> usize {
+        self.units[0] * self.units[1]
+    }
+
+    /// Rows of a tile.
+    pub fn height(&self) -> usize {
+        self.units[1] * self.rows
+    }
+
+    /// Columns of a tile.
+    pub fn width(&self) -> usize {
+        self.units[0] * WIDTH * self.groups
+    }
+
+    /// Features that all units add up at a time.
+    pub fn chunk(&self) -> usize {
+        self.units[0] * WIDTH
+    }
+
+    /// Chunks of [`Tile::features`].
+    pub fn chunks(&self) -> usize {
+        self.features / self.chunk()
+    }
+
+    /// Vectors between rows in shared memory: one more than a stage has, so that the rows of neighbouring
+    /// units lie in different banks.
+    pub fn stage_pitch(&self) -> usize {
+        FEATURES / WIDTH + 1
+    }
+
+    /// Vectors of shared memory that the steps of a tile take one after the other: stages of rows, a chunk
+    /// of the columns' features, and what the units of a row bring together.
+    pub fn room(&self) -> usize {
+        let stages = (self.height() + self.width()) * self.stage_pitch();
+        let chunk = self.width() * self.units[0];
+        let rows = self.height() * self.units[0];
+        let chunk = if self.features == 0 { 0 } else { chunk };
+        stages.max(chunk).max(rows)
+    }
+
+    /// Vectors of shared memory for the weights of a tile.
+    pub fn weights(&self) -> usize {
+        self.height() * self.width() / WIDTH
+    }
+
+    /// Bytes of shared memory.
+    pub fn shared_bytes(&self) -> usize {
+        let weights = if self.features == 0 { 0 } else { self.weights() };
+        (self.room() + weights) * WIDTH * 4
+    }
+}
