@@ -115,8 +115,12 @@ fn losses(z: Tensor<2>, temperature: Tensor<1>, task: Task) -> (Tensor<1>, Tenso
     formula::contrast(z, temperature, &task)
 }
 
-/// Half floats where no kernel reads them become single ones.
+/// Half floats that no kernel reads become single ones.
 fn computable(z: Tensor<2>) -> Tensor<2> {
+    #[cfg(any(feature = "flex", feature = "ndarray", feature = "cube"))]
+    if operation::takes(&z) {
+        return z;
+    }
     match z.dtype() {
         DType::F32 | DType::F64 => z,
         _ => z.cast(DType::F32),

@@ -7,12 +7,13 @@ use burn::{
     tensor::{DType, Shape},
 };
 use burn_cubecl::{CubeBackend, kernel::into_contiguous, tensor::CubeTensor};
-use cubecl::prelude::*;
+use cubecl::{ir::features::MmaConfig, prelude::*};
 use kernels::{
     backward::backward,
     forward::{Kind, forward},
     rows::{ask, denormalize, normalize},
-    tile::{FEATURES, Tile, WIDTH},
+    tensor_cores::{backward_on_cores, forward_on_cores},
+    tile::{CORE, CORE_FEATURES, CORE_PULL, CORE_ROWS, FEATURES, PLANE, PLANES, Tile, WIDTH},
 };
 
 use super::{
@@ -44,26 +45,47 @@ impl Contrast for CubeBackend {
         let groups = launch.groups();
         let shares = launch.shares();
         for Meeting { rows, columns } in launch.meetings() {
-            let tile = launch.forward;
-            forward::launch(
-                &launch.z.client,
-                CubeCount::Static(rows.len().div_ceil(tile.height()) as u32, 1, 1),
-                dim(tile),
-                unit.clone().into_buffer_arg(),
-                groups.clone().into_buffer_arg(),
-                shares.clone().into_buffer_arg(),
-                launch.temperature.clone().into_buffer_arg(),
-                losses.clone().into_buffer_arg(),
-                hits.clone().into_buffer_arg(),
-                kept.clone().into_buffer_arg(),
-                rows.start as u32,
-                rows.end as u32,
-                columns.start as u32,
-                columns.end as u32,
-                launch.pitch / WIDTH,
-                launch.kind(),
-                tile,
-            );
+            let blocks = rows.len().div_ceil(launch.block(launch.forward)) as u32;
+            macro_rules! launch {
+                ($kernel:path, $dim:expr, [$($steps:expr)?], $pitch:expr, $last:expr) => {
+                    $kernel(
+                        &launch.z.client,
+                        CubeCount::Static(blocks, 1, 1),
+                        $dim,
+                        unit.clone().into_buffer_arg(),
+                        groups.clone().into_buffer_arg(),
+                        shares.clone().into_buffer_arg(),
+                        launch.temperature.clone().into_buffer_arg(),
+                        losses.clone().into_buffer_arg(),
+                        hits.clone().into_buffer_arg(),
+                        kept.clone().into_buffer_arg(),
+                        rows.start as u32,
+                        rows.end as u32,
+                        columns.start as u32,
+                        columns.end as u32,
+                        $($steps,)?
+                        $pitch,
+                        launch.kind(),
+                        $last,
+                    )
+                };
+            }
+            match launch.cores {
+                Some(element) => launch!(
+                    forward_on_cores::launch,
+                    core_dim(),
+                    [(launch.pitch / CORE) as u32],
+                    launch.pitch / 8,
+                    element
+                ),
+                None => launch!(
+                    forward::launch,
+                    dim(launch.forward),
+                    [],
+                    launch.pitch / WIDTH,
+                    launch.forward
+                ),
+            }
         }
         (losses, hits, norms, kept)
     }
@@ -79,33 +101,54 @@ impl Contrast for CubeBackend {
         let (unit, norms) = launch.normalize();
         let groups = launch.groups();
         let asked = launch.ask(kept, gradient);
-        let count = launch.task.losses();
-        let pull = launch.floats([count, launch.pitch]);
-        let heat = launch.floats([count]);
+        let pull = launch.floats([launch.height, launch.pitch]);
+        let heat = launch.floats([launch.task.losses()]);
+        let features = match launch.cores {
+            Some(_) => CORE_PULL,
+            None => launch.backward.features,
+        };
         for Meeting { rows, columns } in launch.meetings() {
-            let tile = launch.backward;
-            backward::launch(
-                &launch.z.client,
-                CubeCount::Static(
-                    rows.len().div_ceil(tile.height()) as u32,
-                    launch.pitch.div_ceil(tile.features) as u32,
-                    1,
+            let blocks = rows.len().div_ceil(launch.block(launch.backward)) as u32;
+            let parts = launch.pitch.div_ceil(features) as u32;
+            macro_rules! launch {
+                ($kernel:path, $dim:expr, [$($steps:expr)?], $pitch:expr, $last:expr) => {
+                    $kernel(
+                        &launch.z.client,
+                        CubeCount::Static(blocks, parts, 1),
+                        $dim,
+                        unit.clone().into_buffer_arg(),
+                        groups.clone().into_buffer_arg(),
+                        asked.clone().into_buffer_arg(),
+                        launch.temperature.clone().into_buffer_arg(),
+                        pull.clone().into_buffer_arg(),
+                        heat.clone().into_buffer_arg(),
+                        rows.start as u32,
+                        rows.end as u32,
+                        columns.start as u32,
+                        columns.end as u32,
+                        $($steps,)?
+                        $pitch,
+                        launch.kind(),
+                        $last,
+                    )
+                };
+            }
+            match launch.cores {
+                Some(element) => launch!(
+                    backward_on_cores::launch,
+                    core_dim(),
+                    [(launch.pitch / CORE) as u32],
+                    launch.pitch / 8,
+                    element
                 ),
-                dim(tile),
-                unit.clone().into_buffer_arg(),
-                groups.clone().into_buffer_arg(),
-                asked.clone().into_buffer_arg(),
-                launch.temperature.clone().into_buffer_arg(),
-                pull.clone().into_buffer_arg(),
-                heat.clone().into_buffer_arg(),
-                rows.start as u32,
-                rows.end as u32,
-                columns.start as u32,
-                columns.end as u32,
-                launch.pitch / WIDTH,
-                launch.kind(),
-                tile,
-            );
+                None => launch!(
+                    backward::launch,
+                    dim(launch.backward),
+                    [],
+                    launch.pitch / WIDTH,
+                    launch.backward
+                ),
+            }
         }
         let rows = launch.denormalize(pull, unit, norms);
         // The loss depends on the temperature through similarities alone, which it divides.
@@ -132,13 +175,19 @@ struct Launch {
     height: usize,
     forward: Tile,
     backward: Tile,
+    /// Half floats, when tensor cores multiply them.
+    cores: Option<ElemType>,
 }
 
 impl Launch {
     fn new(z: CubeTensor, temperature: CubeTensor, task: Task) -> Self {
         let (z, temperature) = (into_contiguous(z), into_contiguous(temperature));
         let features = z.shape()[1];
-        let pitch = features.next_multiple_of(FEATURES);
+        let cores = cores(&z);
+        let pitch = features.next_multiple_of(match cores {
+            Some(_) => CORE_FEATURES,
+            None => FEATURES,
+        });
         let hardware = &z.client.properties().hardware;
         let units = hardware.max_units_per_cube as usize;
         let shared = hardware.max_shared_memory_size;
@@ -147,16 +196,25 @@ impl Launch {
         let behind = [forward, backward]
             .iter()
             .map(|tile| tile.height().max(tile.width()))
-            .fold(0, usize::max);
+            .fold(CORE_ROWS, usize::max);
         Self {
             features,
             pitch,
             height: (task.rows() + behind).next_multiple_of(ROW_UNITS),
             forward,
             backward,
+            cores,
             z,
             temperature,
             task,
+        }
+    }
+
+    /// Rows of a cube.
+    fn block(&self, tile: Tile) -> usize {
+        match self.cores {
+            Some(_) => CORE_ROWS,
+            None => tile.height(),
         }
     }
 
@@ -221,7 +279,11 @@ impl Launch {
     }
 
     fn normalize(&self) -> (CubeTensor, CubeTensor) {
-        let unit = self.floats([self.height, self.pitch]);
+        let dtype = match self.cores {
+            Some(_) => self.z.dtype,
+            None => DType::F32,
+        };
+        let unit = self.empty([self.height, self.pitch], dtype);
         let norms = self.floats([self.task.rows()]);
         normalize::launch(
             &self.z.client,
@@ -290,6 +352,34 @@ impl Launch {
         let most = self.z.client.properties().hardware.max_units_per_cube as usize;
         ROW_UNITS.min(most)
     }
+}
+
+/// Half floats of `z`, when the device has tensor cores that take them.
+fn cores(z: &CubeTensor) -> Option<ElemType> {
+    if !matches!(z.dtype, DType::F16 | DType::BF16) {
+        return None;
+    }
+    let element = dtype_to_storage_type(z.dtype);
+    let properties = z.client.properties();
+    let hardware = &properties.hardware;
+    let [m, n, k] = [CORE as u32; 3];
+    let config = MmaConfig {
+        a_type: element,
+        b_type: element,
+        cd_type: f32::elem_type_native(),
+        m,
+        n,
+        k,
+    };
+    let has = properties.features.matmul.cmma.contains(&config);
+    let planes_fit = [hardware.plane_size_min, hardware.plane_size_max] == [PLANE as u32; 2];
+    // Of every device that has tensor cores; the kernels take less.
+    let shared_fits = hardware.max_shared_memory_size >= 48 << 10;
+    (has && planes_fit && shared_fits).then_some(element)
+}
+
+fn core_dim() -> CubeDim {
+    CubeDim::new_2d(PLANE as u32, PLANES as u32)
 }
 
 fn dim(tile: Tile) -> CubeDim {

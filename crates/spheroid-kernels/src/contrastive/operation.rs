@@ -11,27 +11,27 @@ use burn::{
         backend_extension,
         tensor::FloatTensor,
     },
-    tensor::Tensor,
+    tensor::{DType, Tensor},
 };
 
 use super::task::Task;
 
-/// Whether the backend of a tensor has the operation.
+/// Whether the backend of a tensor has the operation for its type.
 pub(super) fn takes(z: &Tensor<2>) -> bool {
-    fn of(device: &DispatchDevice) -> bool {
+    fn of(device: &DispatchDevice, dtype: DType) -> bool {
         match device {
             #[cfg(feature = "flex")]
-            DispatchDevice::Flex(_) => true,
+            DispatchDevice::Flex(_) => matches!(dtype, DType::F32 | DType::F64),
             #[cfg(feature = "ndarray")]
-            DispatchDevice::NdArray(_) => true,
+            DispatchDevice::NdArray(_) => matches!(dtype, DType::F32 | DType::F64),
             #[cfg(feature = "cube")]
-            DispatchDevice::Cube(_) => true,
-            DispatchDevice::Autodiff(device) => of(device),
+            DispatchDevice::Cube(_) => matches!(dtype, DType::F32 | DType::F16 | DType::BF16),
+            DispatchDevice::Autodiff(device) => of(device, dtype),
             #[allow(unreachable_patterns, reason = "other backends are cargo features")]
             _ => false,
         }
     }
-    of(z.device().as_dispatch())
+    of(z.device().as_dispatch(), z.dtype())
 }
 
 /// Losses, hits and lengths of rows; the first has a gradient.
@@ -96,9 +96,9 @@ pub(super) trait Contrast: Backend {
 /// What comes of the operation, for backends that run it later.
 #[cfg(feature = "fusion")]
 mod fusion {
-    use burn::{backend::fusion::custom::TensorSpec, tensor::DType};
+    use burn::backend::fusion::custom::TensorSpec;
 
-    use super::Task;
+    use super::{DType, Task};
 
     pub(super) fn forward(
         _: &TensorSpec,

@@ -4,7 +4,7 @@ use cubecl::prelude::*;
 
 use super::{
     forward::Kind,
-    similarity::{Four, column_of, room, row_sum, similarities},
+    similarity::{Four, Place, column_of, room, row_sum, similarities},
     tile::{Tile, WIDTH},
 };
 
@@ -151,7 +151,7 @@ pub fn backward(
         column += comptime!(tile.width());
     }
 
-    row_sum(&mut own_heat, &mut room, tile);
+    row_sum(&mut own_heat, &mut room, &Place { x, y }, tile);
     #[unroll]
     for i in 0..rows {
         let row = own + i;

@@ -3,7 +3,7 @@
 use cubecl::prelude::*;
 
 use super::{
-    similarity::{Four, column_of, room, row_max, row_sum, similarities},
+    similarity::{Four, Place, column_of, room, row_max, row_sum, similarities},
     tile::{Tile, WIDTH},
 };
 
@@ -108,6 +108,10 @@ pub fn forward(
     for i in 0..rows {
         group[i] = groups[own + i];
     }
+    let place = Place {
+        x: UNIT_POS_X as usize,
+        y: UNIT_POS_Y as usize,
+    };
     let mut seen = Seen::new(rows);
     let mut column = column_begin as usize;
     while column < end {
@@ -148,6 +152,7 @@ pub fn forward(
         losses,
         hits,
         kept,
+        &place,
         own,
         row_end as usize,
         kind,
@@ -164,6 +169,7 @@ pub fn finish(
     losses: &mut [f32],
     hits: &mut [f32],
     kept: &mut [f32],
+    place: &Place,
     own: usize,
     end: usize,
     #[comptime] kind: Kind,
@@ -177,17 +183,17 @@ pub fn finish(
         best[i] = seen.best[i];
         positive_best[i] = seen.positive_best[i];
     }
-    row_max(&mut best, room, tile);
-    row_max(&mut positive_best, room, tile);
+    row_max(&mut best, room, place, tile);
+    row_max(&mut positive_best, room, place, tile);
     #[unroll]
     for i in 0..rows {
         seen.sum[i] *= (seen.best[i] - best[i]).exp();
         seen.positive_sum[i] *= (seen.positive_best[i] - positive_best[i]).exp();
     }
-    row_sum(&mut seen.sum, room, tile);
-    row_sum(&mut seen.positive_sum, room, tile);
-    row_sum(&mut seen.total, room, tile);
-    if UNIT_POS_X == 0 {
+    row_sum(&mut seen.sum, room, place, tile);
+    row_sum(&mut seen.positive_sum, room, place, tile);
+    row_sum(&mut seen.total, room, place, tile);
+    if place.x == 0 {
         #[unroll]
         for i in 0..rows {
             let row = own + i;

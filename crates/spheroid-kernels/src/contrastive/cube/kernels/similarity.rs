@@ -6,6 +6,13 @@ use super::tile::{FEATURES, Tile, WIDTH};
 
 pub type Four = Const<4>;
 
+/// Where a unit stands among those of a tile.
+#[derive(CubeType, Clone, Copy)]
+pub struct Place {
+    pub x: usize,
+    pub y: usize,
+}
+
 /// Shared memory that the steps of a tile take one after the other.
 #[cube]
 pub fn room(#[comptime] tile: Tile) -> Shared<[Vector<f32, Four>]> {
@@ -119,15 +126,16 @@ pub fn column_of(#[comptime] index: usize, #[comptime] tile: Tile) -> usize {
 pub fn row_max(
     values: &mut Array<f32>,
     room: &mut Shared<[Vector<f32, Four>]>,
+    place: &Place,
     #[comptime] tile: Tile,
 ) {
     let side = comptime!(tile.units[0]);
     let rows = comptime!(tile.rows);
-    let first = UNIT_POS_Y as usize * rows;
+    let first = place.y * rows;
     sync_cube();
     #[unroll]
     for i in 0..rows {
-        room[(first + i) * side + UNIT_POS_X as usize] = Vector::<f32, Four>::new(values[i]);
+        room[(first + i) * side + place.x] = Vector::<f32, Four>::new(values[i]);
     }
     sync_cube();
     #[unroll]
@@ -145,15 +153,16 @@ pub fn row_max(
 pub fn row_sum(
     values: &mut Array<f32>,
     room: &mut Shared<[Vector<f32, Four>]>,
+    place: &Place,
     #[comptime] tile: Tile,
 ) {
     let side = comptime!(tile.units[0]);
     let rows = comptime!(tile.rows);
-    let first = UNIT_POS_Y as usize * rows;
+    let first = place.y * rows;
     sync_cube();
     #[unroll]
     for i in 0..rows {
-        room[(first + i) * side + UNIT_POS_X as usize] = Vector::<f32, Four>::new(values[i]);
+        room[(first + i) * side + place.x] = Vector::<f32, Four>::new(values[i]);
     }
     sync_cube();
     #[unroll]

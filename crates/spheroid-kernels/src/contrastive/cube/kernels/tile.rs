@@ -6,6 +6,22 @@ pub const WIDTH: usize = 4;
 /// Features are padded to whole stages.
 pub const FEATURES: usize = 16;
 
+/// Side of what a tensor core multiplies.
+pub const CORE: usize = 16;
+/// Units of a plane, and planes of a cube on tensor cores.
+pub const PLANE: usize = 32;
+pub const PLANES: usize = 8;
+/// Planes side by side, which share rows.
+pub const SIDE: usize = 2;
+/// Rows and columns of a tile on tensor cores: sixteen rows a plane.
+pub const CORE_ROWS: usize = CORE * PLANES / SIDE;
+/// Units that go over the similarities of a row on tensor cores.
+pub const ROW_UNITS: usize = PLANE * PLANES / CORE_ROWS;
+/// Features of a stage on tensor cores, to which they are padded there.
+pub const CORE_FEATURES: usize = 64;
+/// Features that a cube on tensor cores adds up gradients for at most.
+pub const CORE_PULL: usize = 128;
+
 /// How a tile of similarities is shared by the units of a cube.
 ///
 /// A unit has `rows` rows and, of every `WIDTH · columns` columns, four that lie side by side.
@@ -57,6 +73,16 @@ impl Tile {
             small
         } else {
             tile([1, 1], 16)
+        }
+    }
+
+    /// The places of the units of a cube on tensor cores, whatever each computes.
+    pub fn cores() -> Self {
+        Self {
+            units: [ROW_UNITS, CORE_ROWS],
+            rows: 1,
+            groups: 1,
+            features: 0,
         }
     }
 

@@ -19,4 +19,5 @@ pub(super) mod backward;
 pub(super) mod forward;
 pub(super) mod rows;
 pub(super) mod similarity;
+pub(super) mod tensor_cores;
 pub(super) mod tile;
