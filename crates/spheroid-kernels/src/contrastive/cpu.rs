@@ -12,11 +12,10 @@ mod tests;
 
 use backward::backward;
 use burn::{
-    backend::{TensorMetadata, ops::FloatTensorOps, tensor::FloatTensor},
-    tensor::{DType, TensorData},
+    backend::{Backend, TensorMetadata, tensor::FloatTensor},
+    tensor::{DType, Element, TensorData},
 };
 use forward::forward;
-use host::{numbers, pooled, scalar, slice};
 use pulp::Arch;
 use real::Real;
 
@@ -26,7 +25,66 @@ use super::{operation::Contrast, task::Task};
 /// denominator and of the exponentials of its positives.
 const KEPT: usize = 2;
 
-/// The operation of a backend whose tensors lie in the memory of the CPU.
+/// A backend whose tensors lie in the memory of the CPU.
+trait Host: Backend {
+    /// A tensor whose values can be looked at.
+    type Open;
+
+    fn open(tensor: FloatTensor<Self>) -> Self::Open;
+    fn values<T: Number>(tensor: &Self::Open) -> &[T];
+}
+
+/// A float of tensors and of kernels.
+trait Number: Real + Element {}
+
+impl<T: Real + Element> Number for T {}
+
+/// Runs on a thread of the pool: the caller beside it would be one thread more than there are cores.
+fn pooled<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::join(work, || ()).0
+}
+
+fn forward_of<B: Host, T: Number>(
+    z: FloatTensor<B>,
+    temperature: FloatTensor<B>,
+    task: &Task,
+) -> [FloatTensor<B>; 4] {
+    let device = z.device();
+    let [z, temperature] = [z, temperature].map(B::open);
+    let (z, temperature) = (B::values::<T>(&z), B::values::<T>(&temperature)[0].to_f64());
+    let outcome = pooled(|| forward(Arch::new(), z, temperature, task));
+    let floats = |values: Vec<T>, width: Option<usize>| {
+        let rows = values.len() / width.unwrap_or(1);
+        let shape: Vec<usize> = std::iter::once(rows).chain(width).collect();
+        B::float_from_data(TensorData::new(values, shape), &device)
+    };
+    [
+        floats(outcome.losses, None),
+        floats(outcome.hits, None),
+        floats(outcome.norms, None),
+        floats(outcome.kept, Some(KEPT)),
+    ]
+}
+
+fn backward_of<B: Host, T: Number>(
+    z: FloatTensor<B>,
+    temperature: FloatTensor<B>,
+    kept: FloatTensor<B>,
+    gradient: FloatTensor<B>,
+    task: &Task,
+) -> [FloatTensor<B>; 2] {
+    let (device, shape) = (z.device(), z.shape());
+    let [z, temperature, kept, gradient] = [z, temperature, kept, gradient].map(B::open);
+    let temperature = B::values::<T>(&temperature)[0].to_f64();
+    let [z, kept, gradient] = [&z, &kept, &gradient].map(B::values::<T>);
+    let work = || backward(Arch::new(), z, temperature, kept, gradient, task);
+    let gradients = pooled(work);
+    [
+        B::float_from_data(TensorData::new(gradients.rows, shape), &device),
+        B::float_from_data(TensorData::new(vec![gradients.temperature], [1]), &device),
+    ]
+}
+
 macro_rules! on_the_cpu {
     ($backend:ty) => {
         impl Contrast for $backend {
@@ -40,28 +98,11 @@ macro_rules! on_the_cpu {
                 FloatTensor<Self>,
                 FloatTensor<Self>,
             ) {
-                let (device, arch) = (z.device(), Arch::new());
-                let [z, temperature] = [z, temperature].map(numbers::<Self>);
-                let floats = |data| Self::float_from_data(data, &device);
-                macro_rules! run {
-                    ($float:ty) => {{
-                        let temperature = scalar::<$float>(&temperature);
-                        let outcome =
-                            pooled(|| forward::<$float>(arch, slice(&z), temperature, &task));
-                        let losses = outcome.losses.len();
-                        let rows = outcome.norms.len();
-                        (
-                            floats(TensorData::new(outcome.losses, [losses])),
-                            floats(TensorData::new(outcome.hits, [losses])),
-                            floats(TensorData::new(outcome.norms, [rows])),
-                            floats(TensorData::new(outcome.kept, [losses, KEPT])),
-                        )
-                    }};
-                }
-                match z.dtype() {
-                    DType::F64 => run!(f64),
-                    _ => run!(f32),
-                }
+                let [losses, hits, norms, kept] = match z.dtype() {
+                    DType::F64 => forward_of::<Self, f64>(z, temperature, &task),
+                    _ => forward_of::<Self, f32>(z, temperature, &task),
+                };
+                (losses, hits, norms, kept)
             }
 
             fn contrast_backward(
@@ -71,62 +112,36 @@ macro_rules! on_the_cpu {
                 gradient: FloatTensor<Self>,
                 task: Task,
             ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-                let (device, arch) = (z.device(), Arch::new());
-                let [z, temperature, kept, gradient] =
-                    [z, temperature, kept, gradient].map(numbers::<Self>);
-                let shape = z.shape().clone();
-                let floats = |data| Self::float_from_data(data, &device);
-                macro_rules! run {
-                    ($float:ty) => {{
-                        let temperature = scalar::<$float>(&temperature);
-                        let (z, kept, gradient) = (slice(&z), slice(&kept), slice(&gradient));
-                        let gradients = pooled(|| {
-                            backward::<$float>(arch, z, temperature, kept, gradient, &task)
-                        });
-                        (
-                            floats(TensorData::new(gradients.rows, shape.clone())),
-                            floats(TensorData::new(vec![gradients.temperature], [1])),
-                        )
-                    }};
-                }
-                match z.dtype() {
-                    DType::F64 => run!(f64),
-                    _ => run!(f32),
-                }
+                let [rows, temperature] = match z.dtype() {
+                    DType::F64 => backward_of::<Self, f64>(z, temperature, kept, gradient, &task),
+                    _ => backward_of::<Self, f32>(z, temperature, kept, gradient, &task),
+                };
+                (rows, temperature)
             }
         }
     };
 }
 
-/// What [`on_the_cpu`] needs.
-mod host {
-    use burn::{
-        backend::{Backend, tensor::FloatTensor},
-        tensor::{Element, TensorData, read_sync},
-    };
-
-    use super::Real;
-
-    pub(super) fn numbers<B: Backend>(tensor: FloatTensor<B>) -> TensorData {
-        read_sync(B::float_into_data(tensor)).expect("tensors of a CPU can be read")
-    }
-
-    pub(super) fn slice<T: Element + bytemuck::Pod>(data: &TensorData) -> &[T] {
-        data.as_slice().expect("the type of the tensor")
-    }
-
-    /// Runs on a thread of the pool, from where its rounds need not be handed over one by one.
-    pub(super) fn pooled<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-        rayon::join(work, || ()).0
-    }
-
-    pub(super) fn scalar<T: Real + Element>(data: &TensorData) -> f64 {
-        slice::<T>(data)[0].to_f64()
-    }
-}
-
 #[cfg(feature = "flex")]
-on_the_cpu!(burn::backend::Flex);
+mod flex {
+    use burn::backend::Flex;
+
+    use super::*;
+
+    impl Host for Flex {
+        type Open = FloatTensor<Self>;
+
+        fn open(tensor: FloatTensor<Self>) -> FloatTensor<Self> {
+            tensor.to_contiguous()
+        }
+
+        fn values<T: Number>(tensor: &FloatTensor<Self>) -> &[T] {
+            tensor.as_slice().expect("a contiguous tensor of this type")
+        }
+    }
+
+    on_the_cpu!(Flex);
+}
 
 #[cfg(feature = "ndarray")]
 mod ndarray {
@@ -134,7 +149,21 @@ mod ndarray {
         deprecated,
         reason = "burn deprecates ndarray; users of this crate ask for it"
     )]
+    use burn::{backend::NdArray, tensor::read_sync};
+
     use super::*;
 
-    on_the_cpu!(burn::backend::NdArray);
+    impl Host for NdArray {
+        type Open = TensorData;
+
+        fn open(tensor: FloatTensor<Self>) -> TensorData {
+            read_sync(Self::float_into_data(tensor)).expect("tensors of a CPU can be read")
+        }
+
+        fn values<T: Number>(tensor: &TensorData) -> &[T] {
+            tensor.as_slice().expect("a tensor of this type")
+        }
+    }
+
+    on_the_cpu!(NdArray);
 }

@@ -1,7 +1,6 @@
 //! Gradients, from tiles of similarities computed once more.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::{
     KEPT,
@@ -9,7 +8,7 @@ use super::{
     prepared::{Prepared, dot},
     product::{Columns, Product, Rows, tile_rows},
     real::{EXCLUDED, FLOOR, Real, vectors, vectors_mut},
-    schedule::{Scratch, encounter, tournament},
+    schedule::{alone, encounter, hold, map, tournament},
 };
 use crate::{
     Denominator, Placement,
@@ -63,8 +62,18 @@ struct Asked<T> {
 
 struct Pulled<T> {
     block: usize,
-    /// Gradient of the normalised rows times τ, `[height][pitch]`.
+    /// Gradient of the normalised rows times τ, `[height][pitch]`; made at the first meeting, by the thread that
+    /// uses it.
     gradient: Vec<T>,
+}
+
+impl<T: Real> Pulled<T> {
+    fn gradient(&mut self, prepared: &Prepared<T>) -> &mut [T] {
+        if self.gradient.is_empty() {
+            self.gradient = vec![T::default(); prepared.height * prepared.pitch];
+        }
+        &mut self.gradient
+    }
 }
 
 struct Room<T> {
@@ -81,69 +90,62 @@ pub(crate) fn backward<T: Real>(
     gradient: &[T],
     task: &Task,
 ) -> Gradients<T> {
-    let prepared = Prepared::new(z, temperature, task);
+    let prepared = Prepared::new(z, temperature, task, true);
     let asked = asked(&prepared, kept, gradient, task);
-    let scratch = Scratch::new(|| Room {
+    let room = || Room {
         tile: vec![T::default(); prepared.tile()],
         positives: vec![T::default(); prepared.tile()],
-    });
-    let meet = |a: &mut Pulled<T>, b: Option<&mut Pulled<T>>, other: usize| {
-        scratch.lend(|room| {
+    };
+    let meet =
+        |room: &mut Room<T>, rows: &mut Pulled<T>, columns: Option<&mut Pulled<T>>, other| {
             arch.dispatch(Meeting {
                 prepared: &prepared,
                 asked: &asked,
                 task,
                 room,
-                rows: a,
-                columns: b,
+                rows,
+                columns,
                 other,
             });
-        });
-    };
+        };
+    let bank = prepared.bank.clone();
     let pulled = |block| Pulled {
         block,
-        gradient: vec![T::default(); prepared.height * prepared.pitch],
+        gradient: Vec::new(),
     };
-    let blocks = 0..prepared.blocks.len();
-    let mut first: Vec<_> = blocks.clone().take(prepared.first).map(pulled).collect();
-    // Σ over a row's own loss of weight · similarity, which is what the temperature pulls at. A pair of rows
-    // pulls at both, and both pulls are in the gradients of both.
-    let own = match task.arrangement {
-        Arrangement::Within { .. } => {
-            let bank = prepared.first..prepared.blocks.len();
-            first.par_iter_mut().for_each(|a| {
-                for other in bank.clone() {
-                    meet(a, None, other);
-                }
-            });
-            let from_bank = if bank.is_empty() {
-                0.0
-            } else {
-                along(&prepared, &first)
-            };
-            first.par_iter_mut().for_each(|a| {
-                let itself = a.block;
-                meet(a, None, itself);
-            });
-            tournament(&mut first, |a, b| {
-                let other = b.block;
-                meet(a, Some(b), other);
-            });
-            from_bank + (along(&prepared, &first) - from_bank) / 2.0
-        }
-        Arrangement::Between => {
-            let mut second: Vec<_> = blocks.skip(prepared.first).map(pulled).collect();
-            encounter(&mut first, &mut second, |a, b| {
-                let other = b.block;
-                meet(a, Some(b), other);
-            });
-            let own = along(&prepared, &first);
-            first.extend(second);
-            own
-        }
+    let mut pulled: Vec<_> = (0..bank.start).map(pulled).collect();
+    let mut from_bank = 0.0;
+    if !bank.is_empty() {
+        hold(&mut pulled, &alone(bank.start), room, |room, a, _| {
+            for other in bank.clone() {
+                meet(room, a, None, other);
+            }
+        });
+        from_bank = pulled
+            .iter()
+            .flat_map(|pulled| along(&prepared, pulled))
+            .sum();
+    }
+    let meetings = match task.arrangement {
+        Arrangement::Within { .. } => tournament(pulled.len()),
+        Arrangement::Between => encounter(pulled.len()),
     };
+    hold(&mut pulled, &meetings, room, |room, a, b| match b {
+        Some(b) => {
+            let other = b.block;
+            meet(room, a, Some(b), other);
+        }
+        None => {
+            let itself = a.block;
+            meet(room, a, None, itself);
+        }
+    });
+    let (rows, all) = through_normalization(&prepared, &mut pulled, temperature);
+    // Σ over a row's own loss of weight · similarity, which is what the temperature pulls at. The loss of a
+    // row pulls at the row and as much at those that it meets, but for a bank.
+    let own = from_bank + (all - from_bank) / 2.0;
     Gradients {
-        rows: through_normalization(&prepared, first, temperature),
+        rows,
         temperature: T::from_f64(-own / temperature.powi(2)),
     }
 }
@@ -154,7 +156,7 @@ fn asked<T: Real>(
     gradient: &[T],
     task: &Task,
 ) -> Vec<Asked<T>> {
-    let asked = |block: &super::prepared::Block| {
+    let asked = |block: &super::prepared::Block<T>| {
         let mut asked = Asked {
             denominator: Weights::new(prepared.height),
             positives: Weights::new(prepared.height),
@@ -186,54 +188,56 @@ fn asked<T: Real>(
     prepared.blocks.iter().map(asked).collect()
 }
 
-/// Σ of the products of rows and their gradients.
-fn along<T: Real>(prepared: &Prepared<T>, pulled: &[Pulled<T>]) -> f64 {
-    let sums: Vec<f64> = pulled
-        .par_iter()
-        .map(|pulled| {
-            let values = prepared.blocks[pulled.block].count() * prepared.pitch;
-            let rows = prepared.rows_of(pulled.block);
-            dot(&rows[..values], &pulled.gradient[..values])
-        })
-        .collect();
-    sums.iter().sum()
+/// Products of the rows of a block with their gradients.
+fn along<T: Real>(prepared: &Prepared<T>, pulled: &Pulled<T>) -> Vec<f64> {
+    let block = &prepared.blocks[pulled.block];
+    let rows = block.values.chunks_exact(prepared.pitch);
+    let pulls = pulled.gradient.chunks_exact(prepared.pitch);
+    let products = rows.zip(pulls).map(|(row, pull)| dot(row, pull));
+    // Behind the last row there is no gradient to speak of.
+    products.take(block.count()).collect()
 }
 
-/// Gradients of rows that have been divided by their lengths, `[row][feature]`.
+/// Gradients of rows that have been divided by their lengths, `[row][feature]`, and the sum of the products of
+/// the divided rows with what pulls at them.
 fn through_normalization<T: Real>(
     prepared: &Prepared<T>,
-    pulled: Vec<Pulled<T>>,
+    pulled: &mut [Pulled<T>],
     temperature: f64,
-) -> Vec<T> {
+) -> (Vec<T>, f64) {
     let features = prepared.features();
-    let mut gradients = vec![T::default(); prepared.norms.len() * features];
+    let count = prepared.blocks.last().map_or(0, |block| block.rows.end);
+    let mut gradients = vec![T::default(); count * features];
     let mut rest = &mut gradients[..];
     let mut own = Vec::with_capacity(pulled.len());
-    for pulled in &pulled {
+    for pulled in &*pulled {
         let count = prepared.blocks[pulled.block].count();
         let (rows, behind) = rest.split_at_mut(count * features);
         own.push(rows);
         rest = behind;
     }
-    own.into_par_iter().zip(pulled).for_each(|(own, pulled)| {
-        let rows = prepared.rows_of(pulled.block).chunks_exact(prepared.pitch);
+    let items = own.into_iter().zip(pulled).collect();
+    let sums = map(items, |(own, pulled): (&mut [T], &mut Pulled<T>)| -> f64 {
+        pulled.gradient(prepared);
+        let block = &prepared.blocks[pulled.block];
+        let along = along(prepared, pulled);
+        let rows = block.values.chunks_exact(prepared.pitch);
         let pulls = pulled.gradient.chunks_exact(prepared.pitch);
-        let norms = &prepared.norms[prepared.blocks[pulled.block].rows.clone()];
-        for (((own, row), pull), norm) in own
+        for (i, ((own, row), pull)) in own
             .chunks_exact_mut(features)
             .zip(rows)
             .zip(pulls)
-            .zip(norms)
+            .enumerate()
         {
-            let along = dot(row, pull);
-            let inverse = 1.0 / temperature / norm;
+            let inverse = 1.0 / temperature / block.norms[i];
             for ((own, row), pull) in own.iter_mut().zip(row).zip(pull) {
-                let across = pull.to_f64() - row.to_f64() * along;
+                let across = pull.to_f64() - row.to_f64() * along[i];
                 *own = T::from_f64(across * inverse);
             }
         }
+        along.iter().sum()
     });
-    gradients
+    (gradients, sums.iter().sum())
 }
 
 /// Rows meet the rows of another block; both are pulled unless there are no `columns`.
@@ -297,7 +301,7 @@ fn split<T: Real>(
     decoupled: bool,
 ) {
     let height = prepared.height;
-    let [own, others] = [a, b].map(|block| prepared.groups_of(block));
+    let [own, others] = [a, b].map(|block| &prepared.blocks[block].groups);
     let excluded = T::from_f64(EXCLUDED);
     let tile = tile.chunks_exact_mut(height);
     let positives = positives.chunks_exact_mut(height);
@@ -405,13 +409,13 @@ fn pull<S: Simd, T: Real>(
 ) {
     let depth = prepared.blocks[other].count();
     let product = Product {
-        right: prepared.rows_of(other),
+        right: &prepared.blocks[other].values,
         right_pitch: prepared.pitch,
         depth,
-        out: &mut pulled.gradient,
-        out_pitch: prepared.pitch,
         rows: prepared.blocks[pulled.block].count(),
-        columns: prepared.pitch,
+        out: pulled.gradient(prepared),
+        out_pitch: prepared.pitch,
+        columns: prepared.width(),
         add: true,
     };
     let height = prepared.height;
@@ -432,13 +436,13 @@ fn pull_back<S: Simd, T: Real>(
     other: usize,
 ) {
     let product = Product {
-        right: prepared.rows_of(other),
+        right: &prepared.blocks[other].values,
         right_pitch: prepared.pitch,
         depth: prepared.blocks[other].count(),
-        out: &mut pulled.gradient,
-        out_pitch: prepared.pitch,
         rows: prepared.blocks[pulled.block].count(),
-        columns: prepared.pitch,
+        out: pulled.gradient(prepared),
+        out_pitch: prepared.pitch,
+        columns: prepared.width(),
         add: true,
     };
     let height = prepared.height;

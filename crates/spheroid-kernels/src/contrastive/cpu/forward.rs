@@ -1,14 +1,13 @@
 //! The loss of every row, from sums over tiles.
 
 use pulp::{Arch, Simd, WithSimd};
-use rayon::prelude::*;
 
 use super::{
     KEPT,
     prepared::Prepared,
     product::{Columns, Product, tile_rows},
     real::{EXCLUDED, FLOOR, Real, vectors, vectors_mut},
-    schedule::{Scratch, encounter, tournament},
+    schedule::{encounter, hold, map, tournament},
 };
 use crate::{
     Denominator, Placement,
@@ -66,6 +65,26 @@ impl<T: Real> Seen<T> {
             total: vec![T::default(); height],
         }
     }
+
+    /// Loss, hit and what is kept of row `i`.
+    fn finish(&self, i: usize, share: f64, bounded: bool, task: &Task) -> [f64; 2 + KEPT] {
+        let negatives = self.negatives.log(i, bounded);
+        let positives = self.positives.log(i, bounded);
+        let denominator = match task.denominator {
+            Denominator::All => log2_add(negatives, positives),
+            Denominator::Negatives => negatives,
+        };
+        if share == 0.0 {
+            return [0.0, 0.0, denominator, positives];
+        }
+        let wanted = match task.placement {
+            Placement::Outside => self.total[i].to_f64() * share,
+            Placement::Inside => positives + share.log2(),
+        };
+        let loss = (denominator - wanted) * std::f64::consts::LN_2;
+        let hit = self.positives.best[i] > self.negatives.best[i];
+        [loss, f64::from(u8::from(hit)), denominator, positives]
+    }
 }
 
 struct Room<T> {
@@ -76,79 +95,67 @@ struct Room<T> {
 
 /// Losses of the rows of `z`, row-major, of which there are as many as the task has groups.
 pub(crate) fn forward<T: Real>(arch: Arch, z: &[T], temperature: f64, task: &Task) -> Outcome<T> {
-    let prepared = Prepared::new(z, temperature, task);
-    let scratch = Scratch::new(|| Room {
+    let prepared = Prepared::new(z, temperature, task, false);
+    let room = || Room {
         tile: vec![T::default(); prepared.tile()],
         positives: vec![T::default(); prepared.tile()],
         columns: vec![T::default(); 2 * prepared.height],
-    });
-    let meet = |a: &mut Seen<T>, b: Option<&mut Seen<T>>, other: usize| {
-        scratch.lend(|room| {
-            arch.dispatch(Meeting {
-                prepared: &prepared,
-                room,
-                rows: a,
-                columns: b,
-                other,
-            });
+    };
+    let meet = |room: &mut Room<T>, rows: &mut Seen<T>, columns: Option<&mut Seen<T>>, other| {
+        arch.dispatch(Meeting {
+            prepared: &prepared,
+            room,
+            rows,
+            columns,
+            other,
         });
     };
-    let blocks = 0..prepared.blocks.len();
-    let mut first: Vec<_> = blocks.map(|i| Seen::new(i, prepared.height)).collect();
-    let mut second = first.split_off(prepared.first);
-    match task.arrangement {
-        Arrangement::Within { .. } => {
-            first.par_iter_mut().for_each(|a| {
-                let itself = a.block;
-                for other in std::iter::once(itself).chain(second.iter().map(|b| b.block)) {
-                    meet(a, None, other);
-                }
-            });
-            tournament(&mut first, |a, b| {
-                let other = b.block;
-                meet(a, Some(b), other);
-            });
-            second.clear();
-        }
-        Arrangement::Between => encounter(&mut first, &mut second, |a, b| {
+    let bank = prepared.bank.clone();
+    let mut seen: Vec<_> = (0..bank.start)
+        .map(|block| Seen::new(block, prepared.height))
+        .collect();
+    let meetings = match task.arrangement {
+        Arrangement::Within { .. } => tournament(seen.len()),
+        Arrangement::Between => encounter(seen.len()),
+    };
+    hold(&mut seen, &meetings, room, |room, a, b| match b {
+        Some(b) => {
             let other = b.block;
-            meet(a, Some(b), other);
-        }),
-    }
-    first.extend(second);
-    outcome(&prepared, &first, task)
+            meet(room, a, Some(b), other);
+        }
+        None => {
+            let itself = a.block;
+            for other in std::iter::once(itself).chain(bank.clone()) {
+                meet(room, a, None, other);
+            }
+        }
+    });
+    outcome(&prepared, &seen, task)
 }
 
 fn outcome<T: Real>(prepared: &Prepared<T>, seen: &[Seen<T>], task: &Task) -> Outcome<T> {
+    let norms = prepared.blocks.iter().flat_map(|block| &block.norms);
     let mut outcome = Outcome {
         losses: vec![T::default(); task.losses()],
         hits: vec![T::default(); task.losses()],
-        norms: prepared.norms.iter().map(|n| T::from_f64(*n)).collect(),
+        norms: norms.map(|norm| T::from_f64(*norm)).collect(),
         kept: vec![T::default(); task.losses() * KEPT],
     };
-    let bounded = prepared.bounded;
-    for seen in seen {
-        for (i, row) in prepared.blocks[seen.block].rows.clone().enumerate() {
-            let share = f64::from(task.shares()[row]);
-            let negatives = seen.negatives.log(i, bounded);
-            let positives = seen.positives.log(i, bounded);
-            let denominator = match task.denominator {
-                Denominator::All => log2_add(negatives, positives),
-                Denominator::Negatives => negatives,
-            };
-            outcome.kept[row * KEPT] = T::from_f64(denominator);
-            outcome.kept[row * KEPT + 1] = T::from_f64(positives);
-            if share > 0.0 {
-                let wanted = match task.placement {
-                    Placement::Outside => seen.total[i].to_f64() * share,
-                    Placement::Inside => positives + share.log2(),
-                };
-                let loss = (denominator - wanted) * std::f64::consts::LN_2;
-                outcome.losses[row] = T::from_f64(loss);
-                let hit = seen.positives.best[i] > seen.negatives.best[i];
-                outcome.hits[row] = T::from_f64(f64::from(u8::from(hit)));
-            }
-        }
+    let of_block = |seen: &Seen<T>| {
+        let rows = prepared.blocks[seen.block].rows.clone();
+        let found: Vec<_> = rows
+            .clone()
+            .enumerate()
+            .map(|(i, row)| seen.finish(i, f64::from(task.shares()[row]), prepared.bounded, task))
+            .collect();
+        (rows, found)
+    };
+    let found = map(seen.iter().collect(), of_block);
+    for (row, found) in found.into_iter().flat_map(|(rows, found)| rows.zip(found)) {
+        let [loss, hit, kept @ ..] = found.map(T::from_f64);
+        outcome.losses[row] = loss;
+        outcome.hits[row] = hit;
+        outcome.kept[row * KEPT..][..KEPT].copy_from_slice(&kept);
     }
     outcome
 }
@@ -202,10 +209,10 @@ pub(super) fn similarities<S: Simd, T: Real>(
     tile: &mut [T],
 ) {
     let [rows, columns] = [a, b].map(|block| prepared.blocks[block].count());
-    let left = prepared.columns_of(a);
+    let left = &prepared.blocks[a].columns;
     let height = prepared.height;
     let product = Product {
-        right: prepared.columns_of(b),
+        right: &prepared.blocks[b].columns,
         right_pitch: height,
         depth: prepared.features(),
         out: tile,
@@ -227,7 +234,7 @@ impl<T: Real> Meeting<'_, T> {
     fn split(&mut self) {
         let height = self.prepared.height;
         let [own, others] =
-            [self.rows.block, self.other].map(|block| self.prepared.groups_of(block));
+            [self.rows.block, self.other].map(|block| &self.prepared.blocks[block].groups);
         let [excluded, floor] = [EXCLUDED, FLOOR].map(T::from_f64);
         let tile = self.room.tile.chunks_exact_mut(height);
         let positives = self.room.positives.chunks_exact_mut(height);

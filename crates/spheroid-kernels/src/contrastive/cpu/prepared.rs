@@ -2,56 +2,60 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::{
     product::MOST_ROWS,
     real::{EXCLUDED, Real},
+    schedule::map,
 };
 use crate::contrastive::task::{Arrangement, NO_GROUP, Task};
 
 /// The most rows of a block: a tile of two blocks, and the rows of both, shall stay in the second cache.
 const MOST: usize = 192;
-/// Heights of blocks are multiples of it: whole vectors and whole tiles on every processor.
+/// Rows of blocks are multiples of it: whole vectors and whole tiles on every processor.
 const STEP: usize = 16;
 
-/// Normalised rows in blocks, zeros behind the last row of a block.
+/// Distance of rows of so many values in memory. An odd number of cache lines: the values of a column then lie
+/// in different sets of the first cache.
+fn distance(values: usize) -> usize {
+    (values.div_ceil(STEP) | 1) * STEP
+}
+
+/// Normalised rows in blocks.
 pub(super) struct Prepared<T> {
-    pub(super) blocks: Vec<Block>,
-    /// Number of blocks of the first part of the rows.
-    pub(super) first: usize,
-    /// Rows of a block with padding.
+    pub(super) blocks: Vec<Block<T>>,
+    /// The blocks of a bank, behind all others.
+    pub(super) bank: Range<usize>,
+    /// Rows of a block with padding, and the distance of the rows of a tile.
     pub(super) height: usize,
     features: usize,
-    /// Features with padding.
+    /// Distance of rows in memory.
     pub(super) pitch: usize,
-    /// `[block][height][pitch]`.
-    rows: Vec<T>,
-    /// `[block][features][height]`, times √(log₂ e / τ).
-    columns: Vec<T>,
-    /// `[block][height]`.
-    groups: Vec<u32>,
-    /// Length of every row.
-    pub(super) norms: Vec<f64>,
     /// Whether exponentials of similarities neither overflow nor vanish.
     pub(super) bounded: bool,
 }
 
-/// Rows that meet others together.
-#[derive(Debug, Clone)]
-pub(super) struct Block {
+/// Rows that meet others together, with zeros behind the last.
+pub(super) struct Block<T> {
     pub(super) rows: Range<usize>,
-    /// The least and the greatest group of its rows.
-    groups: [u32; 2],
+    /// `[height][pitch]`; empty when rows are only compared.
+    pub(super) values: Vec<T>,
+    /// `[features][height]`, times √(log₂ e / τ).
+    pub(super) columns: Vec<T>,
+    /// Group of every row, `[height]`.
+    pub(super) groups: Vec<u32>,
+    /// The least and the greatest of the groups.
+    bounds: [u32; 2],
+    /// Length of every row.
+    pub(super) norms: Vec<f64>,
 }
 
-impl Block {
+impl<T> Block<T> {
     pub(super) fn count(&self) -> usize {
         self.rows.len()
     }
 }
 
-/// Number of blocks of `rows` rows and their height. It does not depend on the number of threads, since
+/// Number of blocks of `rows` rows and how many rows are in each. It does not depend on the number of threads, since
 /// results do depend on it.
 fn layout(rows: usize) -> (usize, usize) {
     let blocks = match rows {
@@ -64,99 +68,78 @@ fn layout(rows: usize) -> (usize, usize) {
 }
 
 impl<T: Real> Prepared<T> {
-    pub(super) fn new(z: &[T], temperature: f64, task: &Task) -> Self {
+    /// Rows to be compared alone, or with `keep` also to be added up.
+    pub(super) fn new(z: &[T], temperature: f64, task: &Task, keep: bool) -> Self {
         let features = z.len() / task.rows();
-        let pitch = features.next_multiple_of(STEP);
+        let pitch = distance(features);
         let parts = task.parts();
-        let (first, height) = layout(parts[0].len());
-        let mut blocks = Vec::new();
+        let (first, count) = layout(parts[0].len());
+        let height = distance(count);
         let second = match task.arrangement {
-            Arrangement::Within { .. } => parts[1].len().div_ceil(height),
+            Arrangement::Within { .. } => parts[1].len().div_ceil(count),
             Arrangement::Between => first,
         };
-        for (part, count) in parts.into_iter().zip([first, second]) {
-            for i in 0..count {
-                let bound = |i: usize| (part.start + i * height).min(part.end);
-                let rows = bound(i)..bound(i + 1);
-                let groups = &task.groups()[rows.clone()];
-                let least = groups.iter().copied().min().unwrap_or(NO_GROUP);
-                let greatest = groups.iter().copied().max().unwrap_or(0);
-                blocks.push(Block {
-                    rows,
-                    groups: [least, greatest],
-                });
+        let ranges = parts.into_iter().zip([first, second]);
+        let ranges: Vec<_> = ranges
+            .flat_map(|(part, blocks)| {
+                let bound = move |i: usize| (part.start + i * count).min(part.end);
+                (0..blocks).map(move |i| bound(i)..bound(i + 1))
+            })
+            .collect();
+        let scale = T::from_f64((std::f64::consts::LOG2_E / temperature).sqrt());
+        // Each thread makes the memory that it fills: less at a time, and in parallel.
+        let block = |rows: Range<usize>| {
+            let mut values = vec![T::default(); height * pitch];
+            let source = z[rows.start * features..rows.end * features].chunks_exact(features);
+            let targets = values.chunks_exact_mut(pitch);
+            let norms = source
+                .zip(targets)
+                .map(|(source, row)| normalize(source, &mut row[..features]))
+                .collect();
+            let mut columns = vec![T::default(); features * height];
+            transpose(&values, pitch, &mut columns, height, scale);
+            if !keep {
+                values = Vec::new();
             }
-        }
-        let mut prepared = Self {
-            first,
+            let mut groups = task.groups()[rows.clone()].to_vec();
+            let least = groups.iter().copied().min().unwrap_or(NO_GROUP);
+            let greatest = groups.iter().copied().max().unwrap_or(0);
+            groups.resize(height, NO_GROUP);
+            Block {
+                rows,
+                values,
+                columns,
+                groups,
+                bounds: [least, greatest],
+                norms,
+            }
+        };
+        let blocks = map(ranges, block);
+        Self {
+            bank: match task.arrangement {
+                Arrangement::Within { .. } => first..blocks.len(),
+                Arrangement::Between => blocks.len()..blocks.len(),
+            },
             height,
             features,
             pitch,
-            rows: vec![T::default(); blocks.len() * height * pitch],
-            columns: vec![T::default(); blocks.len() * height * features],
-            groups: vec![NO_GROUP; blocks.len() * height],
-            norms: vec![0.0; task.rows()],
             bounded: std::f64::consts::LOG2_E / temperature <= 60.0,
             blocks,
-        };
-        prepared.fill(z, (std::f64::consts::LOG2_E / temperature).sqrt(), task);
-        prepared
-    }
-
-    fn fill(&mut self, z: &[T], scale: f64, task: &Task) {
-        let Self {
-            height,
-            features,
-            pitch,
-            ..
-        } = *self;
-        let mut norms = Vec::with_capacity(self.blocks.len());
-        let mut rest = &mut self.norms[..];
-        for block in &self.blocks {
-            let (own, behind) = rest.split_at_mut(block.count());
-            norms.push(own);
-            rest = behind;
         }
-        self.rows
-            .par_chunks_exact_mut(height * pitch)
-            .zip(self.columns.par_chunks_exact_mut(height * features))
-            .zip(self.groups.par_chunks_exact_mut(height))
-            .zip(norms)
-            .zip(&self.blocks)
-            .for_each(|((((rows, columns), groups), norms), block)| {
-                let source = z[block.rows.start * features..].chunks_exact(features);
-                let targets = rows.chunks_exact_mut(pitch);
-                for ((norm, source), row) in norms.iter_mut().zip(source).zip(targets) {
-                    *norm = normalize(source, &mut row[..features]);
-                }
-                transpose(rows, pitch, columns, height, T::from_f64(scale));
-                groups[..block.count()].copy_from_slice(&task.groups()[block.rows.clone()]);
-            });
     }
 
     pub(super) fn features(&self) -> usize {
         self.features
     }
 
-    /// `[height][pitch]`.
-    pub(super) fn rows_of(&self, block: usize) -> &[T] {
-        let size = self.height * self.pitch;
-        &self.rows[block * size..][..size]
-    }
-
-    /// `[features][height]`, scaled.
-    pub(super) fn columns_of(&self, block: usize) -> &[T] {
-        let size = self.height * self.features;
-        &self.columns[block * size..][..size]
-    }
-
-    pub(super) fn groups_of(&self, block: usize) -> &[u32] {
-        &self.groups[block * self.height..][..self.height]
+    /// Features of rows in whole vectors.
+    pub(super) fn width(&self) -> usize {
+        self.features.next_multiple_of(STEP)
     }
 
     /// Whether two blocks can have rows of one group.
     pub(super) fn related(&self, a: usize, b: usize) -> bool {
-        let ([a, b], [c, d]) = (self.blocks[a].groups, self.blocks[b].groups);
+        let ([a, b], [c, d]) = (self.blocks[a].bounds, self.blocks[b].bounds);
         a <= d && c <= b
     }
 

@@ -132,7 +132,7 @@ impl Real for f32 {
             0.009_618_489,
             0.055_503_288,
             0.240_226_47,
-            0.693_147_2,
+            std::f32::consts::LN_2,
         ];
         // Adding it leaves the nearest integer in the lowest bits.
         const ROUND: f32 = 12_582_912.0;

@@ -89,7 +89,17 @@ pub fn similarities(
         let feature = step * vectors;
         sync_cube();
         load(unit, room, row, feature, pitch, height, 0usize, false, tile);
-        load(unit, room, column, feature, pitch, comptime!(tile.width()), height, true, tile);
+        load(
+            unit,
+            room,
+            column,
+            feature,
+            pitch,
+            comptime!(tile.width()),
+            height,
+            true,
+            tile,
+        );
         sync_cube();
         #[unroll]
         for vector in 0..vectors {

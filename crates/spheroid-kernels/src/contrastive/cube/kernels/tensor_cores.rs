@@ -9,9 +9,7 @@ use super::{
     backward::weight,
     forward::{EXCLUDED, Kind, Seen, finish},
     similarity::{Four, Place, row_sum},
-    tile::{
-        CORE, CORE_FEATURES, CORE_PULL, CORE_ROWS, PLANE, PLANES, ROW_UNITS, SIDE, Tile,
-    },
+    tile::{CORE, CORE_FEATURES, CORE_PULL, CORE_ROWS, PLANE, PLANES, ROW_UNITS, SIDE, Tile},
 };
 
 /// Eight half floats, 128 bits.
@@ -96,7 +94,8 @@ fn similarities<E: Float>(
         );
         #[unroll]
         for j in 0..COLUMNS {
-            let at = (side * COLUMNS + j) * comptime!(CORE * STAGE_PITCH) + k * comptime!(CORE / WIDTH);
+            let at =
+                (side * COLUMNS + j) * comptime!(CORE * STAGE_PITCH) + k * comptime!(CORE / WIDTH);
             let others = cmma::Matrix::<Vector<E, Eight>>::from_slice(
                 cmma::MatrixIdent::B,
                 CORE,
@@ -112,7 +111,9 @@ fn similarities<E: Float>(
     }
     #[unroll]
     for j in 0..COLUMNS {
-        let at = below * comptime!(CORE * PITCH) + side * comptime!(COLUMNS * CORE) + comptime!(j * CORE);
+        let at = below * comptime!(CORE * PITCH)
+            + side * comptime!(COLUMNS * CORE)
+            + comptime!(j * CORE);
         cmma::store(
             &mut tile[at..comptime!(CORE_ROWS * PITCH)],
             &sums[j],

@@ -133,7 +133,11 @@ impl Tile {
 
     /// Bytes of shared memory.
     pub fn shared_bytes(&self) -> usize {
-        let weights = if self.features == 0 { 0 } else { self.weights() };
+        let weights = if self.features == 0 {
+            0
+        } else {
+            self.weights()
+        };
         (self.room() + weights) * WIDTH * 4
     }
 }

@@ -1,0 +1,164 @@
+"""Runs the CUDA C++ of the contrastive kernels on the CPU and compares with NumPy in double precision.
+
+    cargo run --release -- target/cuda-sources
+    pip install numpy==2.4.6
+    python emulate_cuda.py target/cuda-sources
+
+g++ (12 or later) compiles every source against emulation/cuda.h, which makes a thread of the system of every
+CUDA thread. That is slow and says nothing about speed, but it is the source that a GPU gets, tensor cores
+included. Fails when a loss, a hit or a gradient is not what the formula says.
+"""
+
+import ctypes
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+here = pathlib.Path(__file__).parent
+# As in tile.rs: rows of a block, features of a block in the backward pass, and the shape of a block.
+PLAIN = {"forward": (64, None, (16, 16)), "backward": (64, 128, (16, 16))}
+CORES = {"forward": (64, None, (32, 8)), "backward": (64, 128, (32, 8))}
+NO_GROUP = 2**32 - 1
+
+
+def compiled(source, folder):
+    text = source.read_text()
+    shared = int(re.findall(r"\d+", text.splitlines()[0])[1])
+    name, arguments = re.search(r'extern "C" __global__ void __launch_bounds__\(\d+\)\s+(\w+)\(([^)]*)\)', text).groups()
+    buffers = arguments.count(",")
+    text = re.sub(r"#include <\w+\.h>", "", text)
+    text = re.sub(r"typedef [\w ]+ u?int\d+_t;", "", text)
+    text = re.sub(r"extern __shared__ __align__\(16\) char (\w+)\[\];", r"char* \1 = shared_memory;", text)
+    types = [re.sub(r"__restrict__|\w+$", "", argument.strip()) for argument in arguments.split(",")]
+    calls = ", ".join(f"({kind.strip()})pointers[{i}]" for i, kind in enumerate(types))
+    text = f"""#include "cuda.h"
+{text}
+extern "C" void launch(unsigned* sizes, void** pointers) {{
+    run({{sizes[0], sizes[1], 1}}, {{sizes[2], sizes[3], 1}}, {shared}, [=] {{ {name}({calls}); }});
+}}
+"""
+    path = pathlib.Path(folder) / f"{source.stem}.cpp"
+    path.write_text(text)
+    library = path.with_suffix(".so")
+    command = ["g++", "-std=c++20", "-O1", "-w", "-shared", "-fPIC", "-pthread", f"-I{here}/emulation", path, "-o", library]
+    subprocess.run(command, check=True)
+    return ctypes.CDLL(str(library)), buffers
+
+
+def launch(kernel, grid, block, buffers, scalars):
+    library, count = kernel
+    assert count == len(buffers), "one buffer an argument, and the scalars"
+    # Scalars, then the lengths of the buffers; none of these is ever met.
+    scalars = np.array(scalars, np.uint32)
+    padded = np.full(len(scalars) + len(scalars) % 2 + 64, 2**31 - 1, np.uint32)
+    padded[: len(scalars)] = scalars
+    arrays = [*buffers, padded]
+    pointers = (ctypes.c_void_p * len(arrays))(*[array.ctypes.data for array in arrays])
+    sizes = (ctypes.c_uint * 4)(*grid, *block)
+    library.launch(sizes, pointers)
+
+
+def rounded(values, kind):
+    """Values as the kernels read them, and what they are."""
+    if kind == "f32":
+        stored = values.astype(np.float32)
+        return stored, stored.astype(float)
+    if kind == "f16":
+        stored = values.astype(np.float16)
+        return stored, stored.astype(float)
+    bits = values.astype(np.float32).view(np.uint32)
+    stored = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    return stored, (stored.astype(np.uint32) << 16).view(np.float32).astype(float)
+
+
+def reference(unit, groups, losses, temperature, decoupled, inside, gradient):
+    similarity = unit[:losses] @ unit.T / temperature
+    itself = np.eye(*similarity.shape, dtype=bool)
+    positive = (groups[:losses, None] == groups[None, :]) & ~itself
+    negative = ~positive & ~itself
+    count = positive.sum(1)
+    log_sum = lambda mask: np.log((np.exp(similarity) * mask).sum(1))
+    denominator = log_sum(negative if decoupled else ~itself)
+    positives = log_sum(positive)
+    wanted = positives - np.log(count) if inside else (similarity * positive).sum(1) / count
+    best = lambda mask: np.where(mask, similarity, -np.inf).max(1)
+    hits = best(positive) > best(negative)
+    weight = np.exp(similarity - denominator[:, None]) * (negative if decoupled else ~itself)
+    share = np.exp(similarity - positives[:, None]) if inside else 1 / count[:, None]
+    weight = gradient[:, None] * (weight - share * positive)
+    heat = (weight * similarity).sum(1)
+    pull = weight @ unit
+    pull[:] += weight[:, :losses].T @ unit[:losses]
+    return denominator - wanted, hits, np.stack([denominator, positives], 1), pull, heat
+
+
+def check(name, found, expected, share):
+    largest = np.abs(expected).max()
+    error = np.abs(found - expected).max()
+    if not error <= share * largest:
+        sys.exit(f"{name}: off by {error:.3g}, the largest is {largest:.3g}")
+    return f"{error / largest:.1e}"
+
+
+def family(folder, sources, kind, variant, features):
+    tolerance = 1e-5 if kind == "f32" else 1e-2
+    generator = np.random.default_rng(1)
+    losses, bank, temperature = 90, 20, 0.2
+    rows, padded = losses + bank, 320
+    z = generator.normal(size=(rows, features))
+    unit = np.zeros((padded, features))
+    unit[:rows] = z / np.linalg.norm(z, axis=1, keepdims=True)
+    stored, unit = rounded(unit, kind)
+    groups = np.full(padded, NO_GROUP, np.uint32)
+    groups[:losses] = np.arange(losses) % (losses // 2)
+    shares = np.ones(losses, np.float32)
+    gradient = generator.normal(size=losses).astype(np.float32)
+    decoupled, inside = variant == "decoupled", variant == "inside"
+    expected = reference(unit[:rows], groups[:rows], losses, temperature, decoupled, inside, gradient)
+
+    shapes = PLAIN if kind == "f32" else CORES
+    ranges = [0, losses, 0, rows] + ([] if kind == "f32" else [features // 16])
+    warm = np.array([temperature], np.float32)
+    found_losses, hits, heat = (np.zeros(losses, np.float32) for _ in range(3))
+    kept = np.zeros((losses, 2), np.float32)
+    height, _, block = shapes["forward"]
+    kernel = compiled(sources[f"forward_{kind}_{variant}_d{features}"], folder)
+    grid = (-(-losses // height), 1)
+    launch(kernel, grid, block, [stored, groups, shares, warm, found_losses, hits, kept], ranges)
+    errors = [check(f"losses, {kind} {variant} {features}", found_losses, expected[0], tolerance)]
+    if kind == "f32" and not np.array_equal(hits > 0, expected[1]):
+        sys.exit(f"hits, {kind} {variant} {features}")
+    check(f"logarithms, {kind} {variant} {features}", kept, expected[2], tolerance)
+
+    asked = np.zeros((padded, 4), np.float32)
+    asked[:, [0, 2]] = 1e30
+    asked[:losses] = np.stack([kept[:, 0], gradient, kept[:, 1], gradient * shares], 1)
+    pull = np.zeros((padded, features), np.float32)
+    height, width, block = shapes["backward"]
+    kernel = compiled(sources[f"backward_{kind}_{variant}_d{features}"], folder)
+    grid = (-(-losses // height), -(-features // width))
+    launch(kernel, grid, block, [stored, groups, asked, warm, pull, heat], ranges)
+    errors.append(check(f"gradient, {kind} {variant} {features}", pull[:losses], expected[3], tolerance))
+    errors.append(check(f"temperature, {kind} {variant} {features}", heat, expected[4], tolerance))
+    print(f"| {kind} | {variant} | {features} | {' | '.join(errors)} |", flush=True)
+
+
+def main():
+    sources = {source.stem: source for source in pathlib.Path(sys.argv[1]).glob("*.cu")}
+    print("| floats | loss | features | losses off by | gradients | temperature |")
+    print("|---|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in ("f32", "bf16", "f16"):
+            for variant in ("nt_xent", "decoupled", "inside"):
+                family(folder, sources, kind, variant, 128)
+        # Two parts of the features in the backward pass.
+        family(folder, sources, "f32", "nt_xent", 512)
+        family(folder, sources, "bf16", "nt_xent", 512)
+
+
+if __name__ == "__main__":
+    main()
