@@ -62,17 +62,21 @@ def launch(kernel, grid, block, buffers, scalars):
     library.launch(sizes, pointers)
 
 
+def numbers(stored, kind):
+    """What values are that kernels have written."""
+    if kind == "bf16":
+        return (stored.astype(np.uint32) << 16).view(np.float32).astype(float)
+    return stored.astype(float)
+
+
 def rounded(values, kind):
     """Values as the kernels read them, and what they are."""
-    if kind == "f32":
-        stored = values.astype(np.float32)
-        return stored, stored.astype(float)
-    if kind == "f16":
-        stored = values.astype(np.float16)
-        return stored, stored.astype(float)
-    bits = values.astype(np.float32).view(np.uint32)
-    stored = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
-    return stored, (stored.astype(np.uint32) << 16).view(np.float32).astype(float)
+    if kind == "bf16":
+        bits = values.astype(np.float32).view(np.uint32)
+        stored = ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16)
+    else:
+        stored = values.astype(np.float32 if kind == "f32" else np.float16)
+    return stored, numbers(stored, kind)
 
 
 def reference(unit, groups, losses, temperature, decoupled, inside, gradient):
@@ -114,8 +118,8 @@ def family(folder, sources, kind, variant, features):
     unit[:rows] = z / np.linalg.norm(z, axis=1, keepdims=True)
     stored, unit = rounded(unit, kind)
     groups = np.full(padded, NO_GROUP, np.uint32)
-    groups[:losses] = np.arange(losses) % (losses // 2)
-    shares = np.ones(losses, np.float32)
+    groups[:losses] = np.arange(losses) % (losses // 3)
+    shares = np.full(losses, 0.5, np.float32)
     gradient = generator.normal(size=losses).astype(np.float32)
     decoupled, inside = variant == "decoupled", variant == "inside"
     expected = reference(unit[:rows], groups[:rows], losses, temperature, decoupled, inside, gradient)
@@ -147,12 +151,41 @@ def family(folder, sources, kind, variant, features):
     print(f"| {kind} | {variant} | {features} | {' | '.join(errors)} |", flush=True)
 
 
+def rows(folder, sources, kind):
+    """To rows of length 1 and back, of 100 features in 128."""
+    tolerance = {"f32": 1e-6, "bf16": 1e-2, "f16": 2e-3}[kind]
+    generator = np.random.default_rng(2)
+    count, losses, padded, features, pitch, temperature = 70, 60, 128, 100, 128, 0.2
+    stored, z = rounded(generator.normal(size=(count, features)) * 3, kind)
+    unit = np.zeros((padded, pitch), stored.dtype)
+    norms = np.zeros(count, np.float32)
+    grid, block = (padded // 64, 1), (64, 1)
+    kernel = compiled(sources[f"normalize_{kind}"], folder)
+    launch(kernel, grid, block, [stored, unit, norms], [count, padded])
+    lengths = np.linalg.norm(z, axis=1)
+    expected = np.zeros((padded, pitch))
+    expected[:count, :features] = z / lengths[:, None]
+    check(f"lengths, {kind}", norms, lengths, 1e-6)
+    check(f"rows, {kind}", numbers(unit, kind), expected, tolerance)
+
+    pull = generator.normal(size=(padded, pitch)).astype(np.float32)
+    gradient = np.zeros((count, features), stored.dtype)
+    warm = np.array([temperature], np.float32)
+    kernel = compiled(sources[f"denormalize_{kind}"], folder)
+    launch(kernel, grid, block, [pull, unit, norms, warm, gradient], [count, losses])
+    unit, pull = expected[:count, :features], pull[:count, :features].astype(float)
+    expected = (pull - unit * (pull * unit).sum(1, keepdims=True)) / lengths[:, None] / temperature
+    expected[losses:] = 0
+    check(f"gradients through the length, {kind}", numbers(gradient, kind), expected, tolerance)
+
+
 def main():
     sources = {source.stem: source for source in pathlib.Path(sys.argv[1]).glob("*.cu")}
     print("| floats | loss | features | losses off by | gradients | temperature |")
     print("|---|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for kind in ("f32", "bf16", "f16"):
+            rows(folder, sources, kind)
             for variant in ("nt_xent", "decoupled", "inside"):
                 family(folder, sources, kind, variant, 128)
         # Two parts of the features in the backward pass.

@@ -40,54 +40,176 @@ fn main() {
     let folder = std::env::args().nth(1).expect("usage: FOLDER");
     let folder = Path::new(&folder);
     fs::create_dir_all(folder).expect("the folder can be made");
-    let float = f32::elem_type_native();
     let rows = || settings(CubeDim::new_1d(64));
-    let kernel = Normalize::new(
-        rows(), properties(), target(), buffer(), buffer(), buffer(), (), (), 128, 128, float, float,
-    );
-    write(folder, "normalize_f32", kernel);
+    let floats = [
+        ("f32", f32::elem_type_native()),
+        ("bf16", half::bf16::elem_type_native()),
+        ("f16", half::f16::elem_type_native()),
+    ];
+    for (name, float) in floats {
+        let kernel = Normalize::new(
+            rows(),
+            properties(),
+            target(),
+            buffer(),
+            buffer(),
+            buffer(),
+            (),
+            (),
+            100,
+            128,
+            float,
+            float,
+        );
+        write(folder, &format!("normalize_{name}"), kernel);
+        let kernel = Denormalize::new(
+            rows(),
+            properties(),
+            target(),
+            buffer(),
+            buffer(),
+            buffer(),
+            buffer(),
+            buffer(),
+            (),
+            (),
+            100,
+            128,
+            float,
+            float,
+        );
+        write(folder, &format!("denormalize_{name}"), kernel);
+    }
     let kernel = Ask::new(
-        rows(), properties(), target(), buffer(), buffer(), buffer(), buffer(), (), (),
+        rows(),
+        properties(),
+        target(),
+        buffer(),
+        buffer(),
+        buffer(),
+        buffer(),
+        (),
+        (),
     );
     write(folder, "ask", kernel);
-    let kernel = Denormalize::new(
-        rows(), properties(), target(), buffer(), buffer(), buffer(), buffer(), buffer(), (), (), 128, 128,
-        float, float,
-    );
-    write(folder, "denormalize_f32", kernel);
-    let halves = [("bf16", half::bf16::elem_type_native()), ("f16", half::f16::elem_type_native())];
     let kinds = [
-        ("nt_xent", Kind { decoupled: false, inside: false }),
-        ("decoupled", Kind { decoupled: true, inside: false }),
-        ("inside", Kind { decoupled: false, inside: true }),
+        (
+            "nt_xent",
+            Kind {
+                decoupled: false,
+                inside: false,
+            },
+        ),
+        (
+            "decoupled",
+            Kind {
+                decoupled: true,
+                inside: false,
+            },
+        ),
+        (
+            "inside",
+            Kind {
+                decoupled: false,
+                inside: true,
+            },
+        ),
     ];
     for features in FEATURES {
         let pitch = features / WIDTH;
         for (name, kind) in kinds {
             let tile = Tile::forward(UNITS, SHARED);
             let kernel = Forward::new(
-                settings(dim(tile)), properties(), target(), buffer(), buffer(), buffer(), buffer(), buffer(),
-                buffer(), buffer(), (), (), (), (), pitch, kind, tile,
+                settings(dim(tile)),
+                properties(),
+                target(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                (),
+                (),
+                (),
+                (),
+                pitch,
+                kind,
+                tile,
             );
             write(folder, &format!("forward_f32_{name}_d{features}"), kernel);
             let tile = Tile::backward(UNITS, SHARED, features);
             let kernel = Backward::new(
-                settings(dim(tile)), properties(), target(), buffer(), buffer(), buffer(), buffer(), buffer(),
-                buffer(), (), (), (), (), pitch, kind, tile,
+                settings(dim(tile)),
+                properties(),
+                target(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                buffer(),
+                (),
+                (),
+                (),
+                (),
+                pitch,
+                kind,
+                tile,
             );
             write(folder, &format!("backward_f32_{name}_d{features}"), kernel);
-            for (half, element) in halves {
+            for (half, element) in &floats[1..] {
                 let cube = CubeDim::new_2d(PLANE as u32, PLANES as u32);
                 let kernel = ForwardOnCores::new(
-                    settings(cube), properties(), target(), buffer(), buffer(), buffer(), buffer(), buffer(),
-                    buffer(), buffer(), (), (), (), (), (), features / 8, kind, element,
+                    settings(cube),
+                    properties(),
+                    target(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    (),
+                    (),
+                    (),
+                    (),
+                    (),
+                    features / 8,
+                    kind,
+                    *element,
                 );
-                write(folder, &format!("forward_{half}_{name}_d{features}"), kernel);
+                write(
+                    folder,
+                    &format!("forward_{half}_{name}_d{features}"),
+                    kernel,
+                );
                 let kernel = BackwardOnCores::new(
-                    settings(cube), properties(), target(), buffer(), buffer(), buffer(), buffer(), buffer(),
-                    buffer(), (), (), (), (), (), features / 8, kind, element,
+                    settings(cube),
+                    properties(),
+                    target(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    buffer(),
+                    (),
+                    (),
+                    (),
+                    (),
+                    (),
+                    features / 8,
+                    kind,
+                    *element,
                 );
-                write(folder, &format!("backward_{half}_{name}_d{features}"), kernel);
+                write(
+                    folder,
+                    &format!("backward_{half}_{name}_d{features}"),
+                    kernel,
+                );
             }
         }
     }
@@ -133,7 +255,10 @@ fn properties() -> Arc<DeviceProperties> {
     for plane in [Plane::Ops, Plane::Sync, Plane::NonUniformControlFlow] {
         features.plane.insert(plane);
     }
-    for half in [half::bf16::elem_type_native(), half::f16::elem_type_native()] {
+    for half in [
+        half::bf16::elem_type_native(),
+        half::f16::elem_type_native(),
+    ] {
         features.matmul.cmma.insert(MmaConfig {
             a_type: half,
             b_type: half,
@@ -164,6 +289,10 @@ fn write(folder: &Path, name: &str, kernel: impl CubeKernel) {
     let source = CppCompiler::<Cuda>::default()
         .compile(definition, &CompilationOptions::default())
         .unwrap_or_else(|error| panic!("{name}: {error:?}"));
-    let head = format!("// {threads} threads, {} bytes of shared memory\n", source.shared_memory_size);
-    fs::write(folder.join(format!("{name}.cu")), format!("{head}{source}")).expect("the source is written");
+    let head = format!(
+        "// {threads} threads, {} bytes of shared memory\n",
+        source.shared_memory_size
+    );
+    fs::write(folder.join(format!("{name}.cu")), format!("{head}{source}"))
+        .expect("the source is written");
 }

@@ -77,8 +77,18 @@ fn check(
     let found = found(gpu(), z, rows, temperature, &losses);
     let share = 1e-5 + 1e-6 / temperature;
     let what = format!("{what}, {rows} rows of {}, {temperature}", z.len() / rows);
-    assert_near(&found.losses, &expected.losses, share, &format!("losses, {what}"));
-    assert_near(&found.rows, &expected.rows, share, &format!("gradient, {what}"));
+    assert_near(
+        &found.losses,
+        &expected.losses,
+        share,
+        &format!("losses, {what}"),
+    );
+    assert_near(
+        &found.rows,
+        &expected.rows,
+        share,
+        &format!("gradient, {what}"),
+    );
     assert_eq!(found.hits, expected.hits, "{what}");
     let pull = expected.losses.iter().map(|loss| loss.abs()).sum::<f32>() / temperature;
     assert!(
@@ -160,7 +170,11 @@ fn the_same_input_gives_the_same_bits() {
 #[test]
 fn rows_without_a_direction_are_named() {
     let nt_xent = NtXentConfig::new(0.1).build().unwrap();
-    for (value, name) in [(0.0, "row 3 is all zeros"), (f32::NAN, "row 3 holds"), (f32::INFINITY, "row 3 holds")] {
+    for (value, name) in [
+        (0.0, "row 3 is all zeros"),
+        (f32::NAN, "row 3 holds"),
+        (f32::INFINITY, "row 3 holds"),
+    ] {
         let mut z = numbers(6 * 4, 5);
         z[12..16].fill(value);
         let z = Tensor::<2>::from_data(TensorData::new(z, [6, 4]), &gpu());
@@ -179,6 +193,11 @@ fn huge_and_tiny_rows_are_as_good_as_others() {
         nt_xent.forward(z).unwrap().into_scalar::<f32>()
     };
     for factor in [1e-18, 1e18] {
-        assert!((loss(factor) - loss(1.0)).abs() < 1e-5, "{factor}: {} {}", loss(factor), loss(1.0));
+        assert!(
+            (loss(factor) - loss(1.0)).abs() < 1e-5,
+            "{factor}: {} {}",
+            loss(factor),
+            loss(1.0)
+        );
     }
 }

@@ -361,7 +361,7 @@ fn identical_images_give_a_finite_loss_or_are_named() {
             Ok(step) => step,
             // Batch norm takes away all that identical images have, and nothing is left to compare.
             Err(error) => {
-                assert!(["simclr", "supcon", "convirt"].contains(&name), "{name}");
+                assert!(["simclr", "supcon", "convirt"].contains(name), "{name}");
                 let zero = KernelError::ZeroRow { row: 0 }.to_string();
                 assert!(error.to_string().contains(&zero), "{error}");
                 continue;
