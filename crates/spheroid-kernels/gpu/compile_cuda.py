@@ -105,7 +105,8 @@ def main():
                 faults.append(f"{source.stem}, {architecture}: {used['stack']} bytes of stack, {used['spills']} of spills")
             if used["registers"] > budget:
                 faults.append(f"{source.stem}, {architecture}: {used['registers']} registers, {budget} are allowed")
-    sys.exit("\n".join(faults))
+    if faults:
+        sys.exit("\n".join(faults))
 
 
 if __name__ == "__main__":

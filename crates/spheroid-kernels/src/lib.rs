@@ -2,8 +2,10 @@
 //! batch norm on the CPU.
 //!
 //! [`NtXent`] is the loss of SimCLR, [`SupCon`] that of any number of positives a row, [`InfoNce`] that of
-//! two modalities. They are tensor formulas: burn differentiates them, any device runs them, and they hold
-//! the matrix of all similarities (4 MiB of `f32` at 1024 rows, 1 GiB at 16,384).
+//! two modalities. With the feature of its backend (`flex`, `ndarray`, `cuda`, `wgpu`, `cpu`) they are one fused
+//! operation with its own gradient, in memory linear in the number of rows. Without it they are tensor
+//! formulas: burn differentiates them, any device runs them, and they hold the matrix of all similarities
+//! (4 MiB of `f32` at 1024 rows, 1 GiB at 16,384).
 //!
 //! [`conv2d`] and [`batch_norm`] take plain tensors on any device. With the feature `flex`, tensors of that
 //! backend go through operations of our own, with their gradients; others run what burn has for them.
