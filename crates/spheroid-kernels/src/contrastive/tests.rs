@@ -320,6 +320,23 @@ fn the_number_of_threads_changes_nothing() {
 }
 
 #[test]
+#[cfg(feature = "ndarray")]
+#[expect(deprecated, reason = "burn deprecates ndarray")]
+fn ndarray_computes_the_same() {
+    let z = numbers(90 * 7, 4);
+    let loss = NtXentConfig::new(0.2).build().unwrap();
+    let gradient = |device: Device| {
+        let data = TensorData::new(z.clone(), [90, 7]);
+        let z = Tensor::<2>::from_data(data, (&device.autodiff(), DType::F32)).require_grad();
+        assert!(super::operation::takes(&z));
+        let gradients = loss.forward(z.clone()).unwrap().backward();
+        let gradient = z.grad(&gradients).unwrap().into_data();
+        gradient.try_to_vec::<f32>().unwrap()
+    };
+    assert_eq!(gradient(Device::ndarray()), gradient(Device::flex()));
+}
+
+#[test]
 fn half_floats_are_computed_as_single_ones() {
     let z = numbers(12 * 5, 4);
     let data = || TensorData::new(z.clone(), [12, 5]);
