@@ -79,25 +79,24 @@ def rounded(values, kind):
     return stored, numbers(stored, kind)
 
 
-def reference(unit, groups, losses, temperature, decoupled, inside, gradient):
+def reference(unit, groups, losses, meets, temperature, decoupled, inside, gradient):
     similarity = unit[:losses] @ unit.T / temperature
-    itself = np.eye(*similarity.shape, dtype=bool)
-    positive = (groups[:losses, None] == groups[None, :]) & ~itself
-    negative = ~positive & ~itself
+    positive = (groups[:losses, None] == groups[None, :]) & meets
+    negative = ~positive & meets
     count = positive.sum(1)
     log_sum = lambda mask: np.log((np.exp(similarity) * mask).sum(1))
-    denominator = log_sum(negative if decoupled else ~itself)
+    denominator = log_sum(negative if decoupled else meets)
     positives = log_sum(positive)
     wanted = positives - np.log(count) if inside else (similarity * positive).sum(1) / count
     best = lambda mask: np.where(mask, similarity, -np.inf).max(1)
     hits = best(positive) > best(negative)
-    weight = np.exp(similarity - denominator[:, None]) * (negative if decoupled else ~itself)
+    weight = np.exp(similarity - denominator[:, None]) * (negative if decoupled else meets)
     share = np.exp(similarity - positives[:, None]) if inside else 1 / count[:, None]
     weight = gradient[:, None] * (weight - share * positive)
     heat = (weight * similarity).sum(1)
     pull = weight @ unit
     pull[:] += weight[:, :losses].T @ unit[:losses]
-    return denominator - wanted, hits, np.stack([denominator, positives], 1), pull, heat
+    return denominator - wanted, hits, np.stack([denominator, positives], 1), pull, heat, count
 
 
 def check(name, found, expected, share):
@@ -108,46 +107,59 @@ def check(name, found, expected, share):
     return f"{error / largest:.1e}"
 
 
-def family(folder, sources, kind, variant, features):
+def family(folder, sources, kind, variant, features, between=False):
+    """Losses and gradients of rows that meet all others and a bank, or of two sides that meet each other."""
     tolerance = 1e-5 if kind == "f32" else 1e-2
+    name = f"{kind} {variant} {features}{' between' if between else ''}"
     generator = np.random.default_rng(1)
-    losses, bank, temperature = 90, 20, 0.2
-    rows, padded = losses + bank, 320
+    losses, bank, temperature = (140, 0, 0.2) if between else (90, 20, 0.2)
+    rows, padded, side = losses + bank, 320, losses // 2
     z = generator.normal(size=(rows, features))
     unit = np.zeros((padded, features))
     unit[:rows] = z / np.linalg.norm(z, axis=1, keepdims=True)
     stored, unit = rounded(unit, kind)
     groups = np.full(padded, NO_GROUP, np.uint32)
-    groups[:losses] = np.arange(losses) % (losses // 3)
-    shares = np.full(losses, 0.5, np.float32)
-    gradient = generator.normal(size=losses).astype(np.float32)
+    groups[:losses] = np.arange(losses) % (side if between else losses // 3)
+    # As small as those of a mean over a large batch: half floats alone could not hold the weights.
+    gradient = (generator.normal(size=losses) * 1e-6).astype(np.float32)
+    gain = 1.0 if kind == "f32" else 8192 / np.abs(gradient).max()
     decoupled, inside = variant == "decoupled", variant == "inside"
-    expected = reference(unit[:rows], groups[:rows], losses, temperature, decoupled, inside, gradient)
+    index = np.arange(rows)
+    meets = index[:losses, None] != index
+    if between:
+        meets = (index[:losses, None] < side) != (index < side)
+    expected = reference(unit[:rows], groups[:rows], losses, meets, temperature, decoupled, inside, gradient)
+    shares = (1 / expected[5]).astype(np.float32)
 
     shapes = PLAIN if kind == "f32" else CORES
-    ranges = [0, losses, 0, rows] + ([] if kind == "f32" else [features // 16])
+    ranges = [[0, side, side, rows], [side, rows, 0, side]] if between else [[0, losses, 0, rows]]
+    steps = [] if kind == "f32" else [features // 16]
     warm = np.array([temperature], np.float32)
     found_losses, hits, heat = (np.zeros(losses, np.float32) for _ in range(3))
     kept = np.zeros((losses, 2), np.float32)
     height, _, block = shapes["forward"]
     kernel = compiled(sources[f"forward_{kind}_{variant}_d{features}"], folder)
-    grid = (-(-losses // height), 1)
-    launch(kernel, grid, block, [stored, groups, shares, warm, found_losses, hits, kept], ranges)
-    errors = [check(f"losses, {kind} {variant} {features}", found_losses, expected[0], tolerance)]
+    for part in ranges:
+        grid = (-(-(part[1] - part[0]) // height), 1)
+        launch(kernel, grid, block, [stored, groups, shares, warm, found_losses, hits, kept], part + steps)
+    errors = [check(f"losses, {name}", found_losses, expected[0], tolerance)]
     if kind == "f32" and not np.array_equal(hits > 0, expected[1]):
-        sys.exit(f"hits, {kind} {variant} {features}")
-    check(f"logarithms, {kind} {variant} {features}", kept, expected[2], tolerance)
+        sys.exit(f"hits, {name}")
+    check(f"logarithms, {name}", kept, expected[2], tolerance)
 
-    asked = np.zeros((padded, 4), np.float32)
-    asked[:, [0, 2]] = 1e30
-    asked[:losses] = np.stack([kept[:, 0], gradient, kept[:, 1], gradient * shares], 1)
+    asked = np.full((padded, 4), np.nan, np.float32)
+    kernel = compiled(sources["ask"], folder)
+    buffers = [kept, gradient, shares, np.array([gain], np.float32), asked]
+    launch(kernel, (padded // 64, 1), (64, 1), buffers, [padded, losses])
     pull = np.zeros((padded, features), np.float32)
     height, width, block = shapes["backward"]
     kernel = compiled(sources[f"backward_{kind}_{variant}_d{features}"], folder)
-    grid = (-(-losses // height), -(-features // width))
-    launch(kernel, grid, block, [stored, groups, asked, warm, pull, heat], ranges)
-    errors.append(check(f"gradient, {kind} {variant} {features}", pull[:losses], expected[3], tolerance))
-    errors.append(check(f"temperature, {kind} {variant} {features}", heat, expected[4], tolerance))
+    for part in ranges:
+        grid = (-(-(part[1] - part[0]) // height), -(-features // width))
+        launch(kernel, grid, block, [stored, groups, asked, warm, pull, heat], part + steps)
+    errors.append(check(f"gradient, {name}", pull[:losses] / gain, expected[3][:losses], tolerance))
+    errors.append(check(f"temperature, {name}", heat / gain, expected[4], tolerance))
+    variant += ", two sides" if between else ""
     print(f"| {kind} | {variant} | {features} | {' | '.join(errors)} |", flush=True)
 
 
@@ -172,7 +184,8 @@ def rows(folder, sources, kind):
     gradient = np.zeros((count, features), stored.dtype)
     warm = np.array([temperature], np.float32)
     kernel = compiled(sources[f"denormalize_{kind}"], folder)
-    launch(kernel, grid, block, [pull, unit, norms, warm, gradient], [count, losses])
+    gain = np.array([4.0], np.float32)
+    launch(kernel, grid, block, [pull * gain, unit, norms, warm, gain, gradient], [count, losses])
     unit, pull = expected[:count, :features], pull[:count, :features].astype(float)
     expected = (pull - unit * (pull * unit).sum(1, keepdims=True)) / lengths[:, None] / temperature
     expected[losses:] = 0
@@ -188,9 +201,9 @@ def main():
             rows(folder, sources, kind)
             for variant in ("nt_xent", "decoupled", "inside"):
                 family(folder, sources, kind, variant, 128)
-        # Two parts of the features in the backward pass.
-        family(folder, sources, "f32", "nt_xent", 512)
-        family(folder, sources, "bf16", "nt_xent", 512)
+            family(folder, sources, kind, "nt_xent", 128, between=True)
+            # Two parts of the features in the backward pass, the second smaller than the first.
+            family(folder, sources, kind, "nt_xent", 192)
 
 
 if __name__ == "__main__":

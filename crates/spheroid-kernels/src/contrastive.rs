@@ -44,7 +44,7 @@ impl Extras {
     }
 }
 
-/// Contrastive losses row by row.
+/// Contrastive losses row by row, in single precision for rows of half floats.
 #[derive(Debug, Clone)]
 pub struct RowLosses {
     /// Loss of every row, `[row]`; 0 for a row without a positive.
@@ -80,21 +80,26 @@ pub(crate) fn contrast(
     task: Task,
 ) -> Result<RowLosses, KernelError> {
     let z = match extras.bank {
-        Some(bank) => Tensor::cat(vec![z, bank.detach()], 0),
+        Some(bank) => Tensor::cat(vec![z.clone(), bank.detach().cast(z.dtype())], 0),
         None => z,
     };
     let z = computable(z);
+    let dtype = single_or_double(&z);
     let temperature = match extras.temperature {
         Some(temperature) => {
-            let value = temperature.clone().into_data().convert::<f64>();
-            let value = value.as_slice::<f64>().unwrap_or_default();
-            positive("temperature", value.first().copied().unwrap_or(f64::NAN))?;
-            temperature.cast(single_or_double(&z))
+            let given = temperature.dims()[0];
+            if given != 1 {
+                return Err(KernelError::Temperature { given });
+            }
+            let temperature = temperature.cast(dtype);
+            above_zero(temperature.clone().into_data())?;
+            temperature
         }
-        None => Tensor::from_data(
-            TensorData::from([temperature]),
-            (&z.device(), single_or_double(&z)),
-        ),
+        None => {
+            let data = TensorData::from([temperature]).convert_dtype(dtype);
+            above_zero(data.clone())?;
+            Tensor::from_data(data, (&z.device(), dtype))
+        }
     };
     let anchors = task.anchors();
     let (losses, hits, norms) = losses(z, temperature, task);
@@ -104,6 +109,23 @@ pub(crate) fn contrast(
         hits,
         anchors,
     })
+}
+
+/// Refuses a temperature that is not above 0 in the precision of the rows.
+fn above_zero(temperature: TensorData) -> Result<(), KernelError> {
+    let value = temperature.convert::<f64>();
+    let value = value.as_slice::<f64>().unwrap_or_default();
+    positive("temperature", value.first().copied().unwrap_or(f64::NAN))?;
+    Ok(())
+}
+
+/// Whether the losses of these rows are computed as one operation, in memory linear in their number. If not, a
+/// tensor formula holds all similarities.
+pub fn is_fused(z: &Tensor<2>) -> bool {
+    #[cfg(any(feature = "flex", feature = "ndarray", feature = "cube"))]
+    return operation::takes(&computable(z.clone()));
+    #[cfg(not(any(feature = "flex", feature = "ndarray", feature = "cube")))]
+    return false;
 }
 
 /// Losses, hits and lengths of rows.

@@ -66,14 +66,20 @@ pub enum KernelError {
         /// Index of the row; those of a bank or of a second side come after the others.
         row: usize,
     },
-    /// A row that is no number.
+    /// A row that is no number, or whose length is none.
     #[error(
-        "row {row} holds a value that is infinite or not a number: training has diverged, or an input is \
-         not finite; lower the learning rate"
+        "row {row} holds a value that is infinite or not a number, or is too long: training has diverged, or \
+         an input is not finite; lower the learning rate"
     )]
     NotFinite {
         /// Index of the row; those of a bank or of a second side come after the others.
         row: usize,
+    },
+    /// A temperature of more than one value.
+    #[error("the temperature has {given} values: give one for all rows")]
+    Temperature {
+        /// Number of values given.
+        given: usize,
     },
     /// A memory bank that does not fit.
     #[error("the bank has {given} features and the rows {features}: give as many")]

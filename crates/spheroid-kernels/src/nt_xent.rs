@@ -230,6 +230,10 @@ pub(crate) mod tests {
             let built = NtXentConfig::new(temperature).build();
             assert!(matches!(built, Err(KernelError::Param(_))), "{temperature}");
         }
+        // 0 in single precision.
+        let z = Tensor::<2>::ones([2, 2], &Device::flex());
+        let loss = NtXentConfig::new(1e-46).build().unwrap().forward(z);
+        assert!(matches!(loss, Err(KernelError::Param(_))));
     }
 
     proptest! {

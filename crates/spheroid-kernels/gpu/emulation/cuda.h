@@ -102,6 +102,8 @@ template <typename Kernel> void run(Place grid, Place block, size_t shared, Kern
     shared_memory = memory.data() + (16 - reinterpret_cast<uintptr_t>(memory.data()) % 16);
     for (unsigned y = 0; y < grid.y; y++)
         for (unsigned x = 0; x < grid.x; x++) {
+            // What nobody has written is no number.
+            std::memset(shared_memory, 0xff, shared);
             std::barrier<> barrier(block.x * block.y);
             threads_of_the_block = &barrier;
             std::vector<std::thread> threads;

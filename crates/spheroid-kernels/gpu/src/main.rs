@@ -27,14 +27,14 @@ use kernels::{
     forward::{Kind, forward::Forward},
     rows::{ask::Ask, denormalize::Denormalize, normalize::Normalize},
     tensor_cores::{backward_on_cores::BackwardOnCores, forward_on_cores::ForwardOnCores},
-    tile::{PLANE, PLANES, Tile, WIDTH},
+    tile::{HALF_WIDTH, PLANE, PLANES, Tile, WIDTH},
 };
 
 /// Units of a cube and bytes of shared memory that every NVIDIA GPU has.
 const UNITS: usize = 1024;
 const SHARED: usize = 48 << 10;
 /// Features of the projections.
-const FEATURES: [usize; 2] = [128, 512];
+const FEATURES: [usize; 3] = [128, 192, 512];
 
 fn main() {
     let folder = std::env::args().nth(1).expect("usage: FOLDER");
@@ -71,6 +71,7 @@ fn main() {
             buffer(),
             buffer(),
             buffer(),
+            buffer(),
             (),
             (),
             100,
@@ -84,6 +85,7 @@ fn main() {
         rows(),
         properties(),
         target(),
+        buffer(),
         buffer(),
         buffer(),
         buffer(),
@@ -177,7 +179,7 @@ fn main() {
                     (),
                     (),
                     (),
-                    features / 8,
+                    features / HALF_WIDTH,
                     kind,
                     *element,
                 );
@@ -201,7 +203,7 @@ fn main() {
                     (),
                     (),
                     (),
-                    features / 8,
+                    features / HALF_WIDTH,
                     kind,
                     *element,
                 );

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
 use spheroid_kernels::{
-    Denominator, Extras, InfoNceConfig, NtXentConfig, Placement, RowLosses, SupConConfig,
+    Denominator, Extras, InfoNceConfig, NtXentConfig, Placement, RowLosses, SupConConfig, is_fused,
 };
 
 fn gpu() -> Device {
@@ -39,6 +39,7 @@ fn found(
     let device = device.autodiff();
     let data = TensorData::new(z.to_vec(), [rows, z.len() / rows]);
     let z = Tensor::<2>::from_data(data, &device).require_grad();
+    assert!(is_fused(&z));
     let temperature = Tensor::<1>::from_floats([temperature], &device).require_grad();
     let found = losses(z.clone(), temperature.clone());
     let count = found.losses.dims()[0];

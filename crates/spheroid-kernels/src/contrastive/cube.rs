@@ -15,7 +15,9 @@ use kernels::{
     forward::{Kind, forward},
     rows::{ask, denormalize, normalize},
     tensor_cores::{backward_on_cores, forward_on_cores},
-    tile::{CORE, CORE_FEATURES, CORE_PULL, CORE_ROWS, FEATURES, PLANE, PLANES, Tile, WIDTH},
+    tile::{
+        CORE, CORE_FEATURES, CORE_PULL, CORE_ROWS, FEATURES, HALF_WIDTH, PLANE, PLANES, Tile, WIDTH,
+    },
 };
 
 use super::{
@@ -25,7 +27,7 @@ use super::{
 use crate::{Denominator, Placement};
 
 /// Units of a cube in passes over single rows.
-const ROW_UNITS: usize = 64;
+const PASS_UNITS: usize = 64;
 
 impl Contrast for CubeBackend {
     fn contrast_forward(
@@ -77,7 +79,7 @@ impl Contrast for CubeBackend {
                     forward_on_cores::launch,
                     core_dim(),
                     [(launch.pitch / CORE) as u32],
-                    launch.pitch / 8,
+                    launch.pitch / HALF_WIDTH,
                     element
                 ),
                 None => launch!(
@@ -102,7 +104,9 @@ impl Contrast for CubeBackend {
         let launch = Launch::new(z, temperature, task);
         let (unit, norms) = launch.normalize();
         let groups = launch.groups();
-        let asked = launch.ask(kept, gradient);
+        let gradient = into_contiguous(gradient);
+        let gain = launch.gain(&gradient);
+        let asked = launch.ask(kept, gradient, gain.clone());
         let pull = launch.floats([launch.height, launch.pitch]);
         let heat = launch.floats([launch.task.losses()]);
         let features = match launch.cores {
@@ -140,7 +144,7 @@ impl Contrast for CubeBackend {
                     backward_on_cores::launch,
                     core_dim(),
                     [(launch.pitch / CORE) as u32],
-                    launch.pitch / 8,
+                    launch.pitch / HALF_WIDTH,
                     element
                 ),
                 None => launch!(
@@ -152,9 +156,10 @@ impl Contrast for CubeBackend {
                 ),
             }
         }
-        let rows = launch.denormalize(pull, unit, norms);
+        let rows = launch.denormalize(pull, unit, norms, gain.clone());
         // The loss depends on the temperature through similarities alone, which it divides.
-        let heat = Self::float_div(Self::float_sum(heat), launch.temperature);
+        let heat = Self::float_div(Self::float_sum(heat), gain);
+        let heat = Self::float_div(heat, launch.temperature);
         (rows, Self::float_neg(heat))
     }
 }
@@ -191,7 +196,11 @@ impl Launch {
             None => FEATURES,
         });
         let hardware = &z.client.properties().hardware;
-        let units = hardware.max_units_per_cube as usize;
+        // A device without planes is a CPU, where a unit is a thread and waits for others at every step.
+        let units = match hardware.plane_size_max {
+            1 => 1,
+            _ => hardware.max_units_per_cube as usize,
+        };
         let shared = hardware.max_shared_memory_size;
         let forward = Tile::forward(units, shared);
         let backward = Tile::backward(units, shared, pitch);
@@ -202,7 +211,7 @@ impl Launch {
         Self {
             features,
             pitch,
-            height: (task.rows() + behind).next_multiple_of(ROW_UNITS),
+            height: (task.rows() + behind).next_multiple_of(PASS_UNITS),
             forward,
             backward,
             cores,
@@ -304,15 +313,29 @@ impl Launch {
         (unit, norms)
     }
 
-    fn ask(&self, kept: CubeTensor, gradient: CubeTensor) -> CubeTensor {
+    /// By what gradients are multiplied for the weights of a tile, which are sums of a few of them, to lie well
+    /// within half floats; 1 for single ones. Of the mean over M losses they would be as small as 1/M².
+    fn gain(&self, gradient: &CubeTensor) -> CubeTensor {
+        /// An eighth of the greatest half float.
+        const GREATEST: f32 = 8192.0;
+        if self.cores.is_none() {
+            return self.upload(f32::as_bytes(&[1.0]), 1, DType::F32);
+        }
+        let greatest = CubeBackend::float_max_abs(gradient.clone());
+        let greatest = CubeBackend::float_clamp_min(greatest, 1e-30.into());
+        CubeBackend::float_mul_scalar(CubeBackend::float_recip(greatest), GREATEST.into())
+    }
+
+    fn ask(&self, kept: CubeTensor, gradient: CubeTensor, gain: CubeTensor) -> CubeTensor {
         let asked = self.floats([self.height, WIDTH]);
         ask::launch(
             &self.z.client,
             self.row_cubes(),
             self.row_dim(),
             into_contiguous(kept).into_buffer_arg(),
-            into_contiguous(gradient).into_buffer_arg(),
+            gradient.into_buffer_arg(),
             self.shares().into_buffer_arg(),
+            gain.into_buffer_arg(),
             asked.clone().into_buffer_arg(),
             self.height as u32,
             self.task.losses() as u32,
@@ -320,7 +343,13 @@ impl Launch {
         asked
     }
 
-    fn denormalize(&self, pull: CubeTensor, unit: CubeTensor, norms: CubeTensor) -> CubeTensor {
+    fn denormalize(
+        &self,
+        pull: CubeTensor,
+        unit: CubeTensor,
+        norms: CubeTensor,
+        gain: CubeTensor,
+    ) -> CubeTensor {
         let gradient = self.empty(self.z.shape(), self.z.dtype);
         denormalize::launch(
             &self.z.client,
@@ -330,6 +359,7 @@ impl Launch {
             unit.clone().into_buffer_arg(),
             norms.into_buffer_arg(),
             self.temperature.clone().into_buffer_arg(),
+            gain.into_buffer_arg(),
             gradient.clone().into_buffer_arg(),
             self.task.rows() as u32,
             self.task.losses() as u32,
@@ -352,7 +382,7 @@ impl Launch {
 
     fn row_units(&self) -> usize {
         let most = self.z.client.properties().hardware.max_units_per_cube as usize;
-        ROW_UNITS.min(most)
+        PASS_UNITS.min(most)
     }
 }
 
@@ -375,7 +405,7 @@ fn cores(z: &CubeTensor) -> Option<ElemType> {
     };
     let has = properties.features.matmul.cmma.contains(&config);
     let planes_fit = [hardware.plane_size_min, hardware.plane_size_max] == [PLANE as u32; 2];
-    // Of every device that has tensor cores; the kernels take less.
+    // Of every device that has tensor cores; the kernels take no more.
     let shared_fits = hardware.max_shared_memory_size >= 48 << 10;
     (has && planes_fit && shared_fits).then_some(element)
 }

@@ -328,7 +328,7 @@ fn ndarray_computes_the_same() {
     let gradient = |device: Device| {
         let data = TensorData::new(z.clone(), [90, 7]);
         let z = Tensor::<2>::from_data(data, (&device.autodiff(), DType::F32)).require_grad();
-        assert!(super::operation::takes(&z));
+        assert!(crate::is_fused(&z));
         let gradients = loss.forward(z.clone()).unwrap().backward();
         let gradient = z.grad(&gradients).unwrap().into_data();
         gradient.try_to_vec::<f32>().unwrap()
@@ -418,6 +418,9 @@ fn a_temperature_can_learn() {
         (slope - expected).abs() < 0.01 * expected.abs(),
         "{slope} instead of {expected}"
     );
+    let two = Tensor::<1>::from_floats([0.1, 0.2], &device);
+    let result = info_nce.losses(side(), side(), &groups, Some(two));
+    assert!(matches!(result, Err(KernelError::Temperature { given: 2 })));
     for bad in [0.0, -1.0, f32::NAN] {
         let result = info_nce.losses(side(), side(), &groups, Some(temperature(bad)));
         assert!(matches!(result, Err(KernelError::Param(_))), "{bad}");

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, MutexGuard,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 /// Runs `work` on the calling thread and on those of the pool. The caller does not wait for a thread to wake,
@@ -82,7 +82,9 @@ pub(super) fn hold<B: Send, R>(
         .map(|block| Mutex::new((0, block)))
         .collect();
     let next = AtomicUsize::new(0);
+    let failed = AtomicBool::new(false);
     together(most, || {
+        let _alarm = Alarm(&failed);
         let mut room = room();
         // A meeting waits for earlier ones alone. These are with threads that run, and the first of them waits
         // for none.
@@ -92,11 +94,11 @@ pub(super) fn hold<B: Send, R>(
             else {
                 break;
             };
-            let mut first = await_turn(&blocks[a], turn_a);
+            let mut first = await_turn(&blocks[a], turn_a, &failed);
             if a == b {
                 meet(&mut room, first.1, None);
             } else {
-                let mut second = await_turn(&blocks[b], turn_b);
+                let mut second = await_turn(&blocks[b], turn_b, &failed);
                 meet(&mut room, first.1, Some(second.1));
                 second.0 += 1;
             }
@@ -119,8 +121,23 @@ fn turns(blocks: usize, meetings: &[Meeting]) -> Vec<[u32; 2]> {
     meetings.iter().map(turn).collect()
 }
 
+/// Tells the other threads that this one panics, which then do not wait for its meetings.
+struct Alarm<'a>(&'a AtomicBool);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The block, when it has had as many meetings as `turn`.
-fn await_turn<B>(block: &Mutex<(u32, B)>, turn: u32) -> MutexGuard<'_, (u32, B)> {
+fn await_turn<'a, B>(
+    block: &'a Mutex<(u32, B)>,
+    turn: u32,
+    failed: &AtomicBool,
+) -> MutexGuard<'a, (u32, B)> {
     let mut tries = 0u32;
     loop {
         let held = block.lock().expect("no meeting of the block has failed");
@@ -128,6 +145,10 @@ fn await_turn<B>(block: &Mutex<(u32, B)>, turn: u32) -> MutexGuard<'_, (u32, B)>
             return held;
         }
         drop(held);
+        assert!(
+            !failed.load(Ordering::Relaxed),
+            "another meeting has failed"
+        );
         tries += 1;
         if tries.is_multiple_of(64) {
             std::thread::yield_now();
@@ -166,6 +187,28 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_meeting_that_fails_does_not_leave_others_waiting() {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(3)
+            .build()
+            .unwrap();
+        let mut blocks: Vec<usize> = (0..8).collect();
+        let run = || {
+            pool.install(|| {
+                hold(
+                    &mut blocks,
+                    &tournament(8),
+                    || (),
+                    |(), a, b| {
+                        assert!(!(*a == 0 && b.is_some()), "on purpose");
+                    },
+                );
+            });
+        };
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err());
     }
 
     #[test]

@@ -56,7 +56,7 @@ pub fn normalize<I: Float, E: Float>(
 }
 
 /// What every row weighs in the gradient, `[padded row]`: logarithm of its denominator, gradient of its loss,
-/// logarithm of its positives, worth of each of its positives.
+/// logarithm of its positives, worth of each of its positives; gradients times `gain`.
 ///
 /// One unit a row.
 #[cube(launch)]
@@ -64,6 +64,7 @@ pub fn ask(
     kept: &[f32],
     gradient: &[f32],
     shares: &[f32],
+    gain: &[f32],
     asked: &mut [Vector<f32, Four>],
     rows: u32,
     losses: u32,
@@ -78,16 +79,17 @@ pub fn ask(
             let share = shares[row];
             if share > 0.0 {
                 weights.insert(0usize, kept[row * 2]);
-                weights.insert(1usize, gradient[row]);
+                weights.insert(1usize, gradient[row] * gain[0]);
                 weights.insert(2usize, kept[row * 2 + 1]);
-                weights.insert(3usize, gradient[row] * share);
+                weights.insert(3usize, gradient[row] * gain[0] * share);
             }
         }
         asked[row] = weights;
     }
 }
 
-/// Gradient of rows from the pull on the rows of length 1 that they became; 0 for rows of a bank.
+/// Gradient of rows from the pull, `gain` times too strong, on the rows of length 1 that they became; 0 for rows
+/// of a bank.
 ///
 /// One unit a row.
 #[cube(launch)]
@@ -96,6 +98,7 @@ pub fn denormalize<I: Float, E: Float>(
     unit: &[E],
     norms: &[f32],
     temperature: &[f32],
+    gain: &[f32],
     gradient: &mut [I],
     rows: u32,
     losses: u32,
@@ -109,7 +112,7 @@ pub fn denormalize<I: Float, E: Float>(
         let mut along = 0.0f32.runtime();
         let mut scale = 0.0f32.runtime();
         if row < losses as usize {
-            scale = 1.0 / temperature[0] / norms[row];
+            scale = 1.0 / temperature[0] / gain[0] / norms[row];
             for k in 0..features {
                 along += pull[row * pitch + k] * f32::cast_from(unit[row * pitch + k]);
             }

@@ -9,21 +9,22 @@ use super::{
     backward::weight,
     forward::{EXCLUDED, Kind, Seen, finish},
     similarity::{Four, Place, row_sum},
-    tile::{CORE, CORE_FEATURES, CORE_PULL, CORE_ROWS, PLANE, PLANES, ROW_UNITS, SIDE, Tile},
+    tile::{
+        CORE, CORE_FEATURES, CORE_PULL, CORE_ROWS, HALF_WIDTH, PLANE, PLANES, ROW_UNITS, SIDE, Tile,
+    },
 };
 
 /// Eight half floats, 128 bits.
 pub type Eight = Const<8>;
-const WIDTH: usize = 8;
 
 /// Vectors between the rows of a stage: one more than it has, against conflicts of banks.
-const STAGE_PITCH: usize = CORE_FEATURES / WIDTH + 1;
+const STAGE_PITCH: usize = CORE_FEATURES / HALF_WIDTH + 1;
 /// Values between the rows of the similarities and of the weights.
 const PITCH: usize = CORE_ROWS + 4;
 const WEIGHT_PITCH: usize = CORE_ROWS + 8;
 /// Multiplications side by side of a plane, in a tile and in a chunk of features.
 const COLUMNS: usize = CORE_ROWS / CORE / SIDE;
-const FEATURES: usize = CORE_FEATURES / CORE / SIDE;
+const CHUNK: usize = CORE_FEATURES / CORE / SIDE;
 
 /// Loads `CORE_FEATURES` features of `CORE_ROWS` rows.
 #[cube]
@@ -34,7 +35,7 @@ fn load<E: Float>(
     feature: usize,
     #[comptime] pitch: usize,
 ) {
-    let vectors = comptime!(CORE_FEATURES / WIDTH);
+    let vectors = comptime!(CORE_FEATURES / HALF_WIDTH);
     let units = comptime!(PLANE * PLANES);
     #[unroll]
     for load in 0..comptime!(CORE_ROWS * vectors / units) {
@@ -60,7 +61,7 @@ fn similarities<E: Float>(
     let below = UNIT_POS_Y as usize / SIDE;
     let side = UNIT_POS_Y as usize % SIDE;
     let stage = comptime!(CORE_ROWS * STAGE_PITCH);
-    let stride = comptime!((STAGE_PITCH * WIDTH) as u32);
+    let stride = comptime!((STAGE_PITCH * HALF_WIDTH) as u32);
     let mut sums = Sequence::<cmma::Matrix<f32>>::new();
     #[unroll]
     for _ in 0..COLUMNS {
@@ -76,13 +77,13 @@ fn similarities<E: Float>(
     let mut k = 0usize.runtime();
     for step in 0..steps as usize {
         if k == 0 {
-            let feature = step * comptime!(CORE / WIDTH);
+            let feature = step * comptime!(CORE / HALF_WIDTH);
             sync_cube();
             load(unit, left, row, feature, pitch);
             load(unit, right, column, feature, pitch);
             sync_cube();
         }
-        let at = below * comptime!(CORE * STAGE_PITCH) + k * comptime!(CORE / WIDTH);
+        let at = below * comptime!(CORE * STAGE_PITCH) + k * comptime!(CORE / HALF_WIDTH);
         let own = cmma::Matrix::<Vector<E, Eight>>::from_slice(
             cmma::MatrixIdent::A,
             CORE,
@@ -94,8 +95,8 @@ fn similarities<E: Float>(
         );
         #[unroll]
         for j in 0..COLUMNS {
-            let at =
-                (side * COLUMNS + j) * comptime!(CORE * STAGE_PITCH) + k * comptime!(CORE / WIDTH);
+            let at = (side * COLUMNS + j) * comptime!(CORE * STAGE_PITCH)
+                + k * comptime!(CORE / HALF_WIDTH);
             let others = cmma::Matrix::<Vector<E, Eight>>::from_slice(
                 cmma::MatrixIdent::B,
                 CORE,
@@ -162,7 +163,6 @@ pub fn forward_on_cores<E: Float>(
     let place = place();
     let first = row_begin as usize + CUBE_POS_X as usize * CORE_ROWS;
     let own = first + place.y;
-    let group = groups[own];
     let end = column_end as usize;
     let scale = 1.0 / temperature[0];
     let mut seen = Seen::new(1usize);
@@ -171,6 +171,8 @@ pub fn forward_on_cores<E: Float>(
         similarities(
             unit, &mut left, &mut right, &mut tile, first, column, steps, pitch,
         );
+        // Read again for every tile: registers are dearer.
+        let group = groups[own];
         let count = min(end - column, CORE_ROWS);
         let mut best = seen.best[0];
         let mut within = place.x;
@@ -231,8 +233,8 @@ pub fn backward_on_cores<E: Float>(
 ) {
     let places = comptime!(Tile::cores());
     let stage = comptime!(CORE_ROWS * STAGE_PITCH);
-    let stride = comptime!((STAGE_PITCH * WIDTH) as u32);
-    let chunks = comptime!(CORE_PULL.min(pitch * WIDTH) / CORE_FEATURES);
+    let stride = comptime!((STAGE_PITCH * HALF_WIDTH) as u32);
+    let chunks = comptime!(CORE_PULL.min(pitch * HALF_WIDTH) / CORE_FEATURES);
     let mut left = Shared::<[Vector<E, Eight>]>::new_slice(stage);
     let mut right = Shared::<[Vector<E, Eight>]>::new_slice(stage);
     let mut tile = Shared::<[f32]>::new_slice(comptime!(CORE_ROWS * PITCH));
@@ -242,7 +244,7 @@ pub fn backward_on_cores<E: Float>(
     let below = UNIT_POS_Y as usize / SIDE;
     let side = UNIT_POS_Y as usize % SIDE;
     let first = row_begin as usize + CUBE_POS_X as usize * CORE_ROWS;
-    let feature = CUBE_POS_Y as usize * comptime!(CORE_PULL / WIDTH);
+    let feature = CUBE_POS_Y as usize * comptime!(CORE_PULL / HALF_WIDTH);
     let own = first + place.y;
     let end = column_end as usize;
     let scale = 1.0 / temperature[0];
@@ -250,7 +252,7 @@ pub fn backward_on_cores<E: Float>(
     own_heat[0] = 0.0f32.runtime();
     let mut pulled = Sequence::<cmma::Matrix<f32>>::new();
     #[unroll]
-    for _ in 0..comptime!(chunks * FEATURES) {
+    for _ in 0..comptime!(chunks * CHUNK) {
         pulled.push(cmma::Matrix::<f32>::from_value(
             cmma::MatrixIdent::Accumulator,
             CORE,
@@ -286,7 +288,7 @@ pub fn backward_on_cores<E: Float>(
         for chunk in 0..chunks {
             sync_cube();
             // The last cube of a row of cubes can have fewer features.
-            let chunk_feature = feature + comptime!(chunk * CORE_FEATURES / WIDTH);
+            let chunk_feature = feature + comptime!(chunk * CORE_FEATURES / HALF_WIDTH);
             if chunk_feature < pitch {
                 load(unit, &mut right, column, chunk_feature, pitch);
             }
@@ -303,10 +305,10 @@ pub fn backward_on_cores<E: Float>(
                     comptime!(WEIGHT_PITCH as u32),
                 );
                 #[unroll]
-                for f in 0..FEATURES {
+                for f in 0..CHUNK {
                     let at = k * comptime!(CORE * STAGE_PITCH)
-                        + side * comptime!(FEATURES * CORE / WIDTH)
-                        + comptime!(f * CORE / WIDTH);
+                        + side * comptime!(CHUNK * CORE / HALF_WIDTH)
+                        + comptime!(f * CORE / HALF_WIDTH);
                     let others = cmma::Matrix::<Vector<E, Eight>>::from_slice(
                         cmma::MatrixIdent::B,
                         CORE,
@@ -316,7 +318,7 @@ pub fn backward_on_cores<E: Float>(
                         &right[at..stage],
                         stride,
                     );
-                    let index = comptime!(chunk * FEATURES + f);
+                    let index = comptime!(chunk * CHUNK + f);
                     cmma::execute(&factors, &others, &pulled[index], &pulled[index]);
                 }
             }
@@ -326,18 +328,18 @@ pub fn backward_on_cores<E: Float>(
     let len = pull.len();
     #[unroll]
     for chunk in 0..chunks {
-        let chunk_feature = feature * WIDTH + comptime!(chunk * CORE_FEATURES);
-        if chunk_feature < comptime!(pitch * WIDTH) {
+        let chunk_feature = feature * HALF_WIDTH + comptime!(chunk * CORE_FEATURES);
+        if chunk_feature < comptime!(pitch * HALF_WIDTH) {
             #[unroll]
-            for f in 0..FEATURES {
-                let at = (first + below * CORE) * comptime!(pitch * WIDTH)
+            for f in 0..CHUNK {
+                let at = (first + below * CORE) * comptime!(pitch * HALF_WIDTH)
                     + chunk_feature
-                    + side * comptime!(FEATURES * CORE)
+                    + side * comptime!(CHUNK * CORE)
                     + comptime!(f * CORE);
                 cmma::store(
                     &mut pull[at..len],
-                    &pulled[comptime!(chunk * FEATURES + f)],
-                    comptime!((pitch * WIDTH) as u32),
+                    &pulled[comptime!(chunk * CHUNK + f)],
+                    comptime!((pitch * HALF_WIDTH) as u32),
                     cmma::MatrixLayout::RowMajor,
                 );
             }

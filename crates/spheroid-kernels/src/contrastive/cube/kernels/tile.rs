@@ -3,6 +3,9 @@
 /// Values of a vector: 128 bits, the widest load of a GPU.
 pub const WIDTH: usize = 4;
 
+/// Half floats of a vector of as many bits.
+pub const HALF_WIDTH: usize = 8;
+
 /// Features are padded to whole stages.
 pub const FEATURES: usize = 16;
 
@@ -24,7 +27,7 @@ pub const CORE_PULL: usize = 128;
 
 /// How a tile of similarities is shared by the units of a cube.
 ///
-/// A unit has `rows` rows and, of every `WIDTH · columns` columns, four that lie side by side.
+/// A unit has `rows` rows and `groups` times four columns that lie side by side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tile {
     /// Units side by side and one above the other.
