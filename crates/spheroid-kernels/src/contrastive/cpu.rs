@@ -149,7 +149,10 @@ mod ndarray {
         deprecated,
         reason = "burn deprecates ndarray; users of this crate ask for it"
     )]
-    use burn::{backend::NdArray, tensor::read_sync};
+    use burn::{
+        backend::{NdArray, ops::FloatTensorOps},
+        tensor::read_sync,
+    };
 
     use super::*;
 

@@ -1,5 +1,13 @@
 //! The losses as an operation of a backend, with its gradient.
 
+#![cfg_attr(
+    feature = "ndarray",
+    allow(
+        deprecated,
+        reason = "burn deprecates ndarray; users of this crate ask for it"
+    )
+)]
+
 use burn::{
     backend::{
         Autodiff, AutodiffBackend, Backend, Dispatch, DispatchDevice,
