@@ -398,6 +398,25 @@ impl Shape {
     }
 }
 
+/// What adds the rows of another block to the gradient of a block.
+#[inline(always)]
+fn addition<'a, T: Real>(
+    prepared: &'a Prepared<T>,
+    pulled: &'a mut Pulled<T>,
+    other: usize,
+) -> Product<'a, T> {
+    Product {
+        right: &prepared.blocks[other].values,
+        right_pitch: prepared.pitch,
+        depth: prepared.blocks[other].count(),
+        rows: prepared.blocks[pulled.block].count(),
+        out: pulled.gradient(prepared),
+        out_pitch: prepared.pitch,
+        columns: prepared.width(),
+        add: true,
+    }
+}
+
 /// Adds the rows of another block by their weights.
 #[inline(always)]
 fn pull<S: Simd, T: Real>(
@@ -407,18 +426,8 @@ fn pull<S: Simd, T: Real>(
     pulled: &mut Pulled<T>,
     other: usize,
 ) {
-    let depth = prepared.blocks[other].count();
-    let product = Product {
-        right: &prepared.blocks[other].values,
-        right_pitch: prepared.pitch,
-        depth,
-        rows: prepared.blocks[pulled.block].count(),
-        out: pulled.gradient(prepared),
-        out_pitch: prepared.pitch,
-        columns: prepared.width(),
-        add: true,
-    };
-    let height = prepared.height;
+    let product = addition(prepared, pulled, other);
+    let (height, depth) = (prepared.height, product.depth);
     if tile_rows::<S>() == 8 {
         product.compute::<S, _, 8>(simd, |i| Rows::new(weights, height, i, depth));
     } else {
@@ -435,16 +444,7 @@ fn pull_back<S: Simd, T: Real>(
     pulled: &mut Pulled<T>,
     other: usize,
 ) {
-    let product = Product {
-        right: &prepared.blocks[other].values,
-        right_pitch: prepared.pitch,
-        depth: prepared.blocks[other].count(),
-        rows: prepared.blocks[pulled.block].count(),
-        out: pulled.gradient(prepared),
-        out_pitch: prepared.pitch,
-        columns: prepared.width(),
-        add: true,
-    };
+    let product = addition(prepared, pulled, other);
     let height = prepared.height;
     if tile_rows::<S>() == 8 {
         product.compute::<S, _, 8>(simd, |i| Columns::new(weights, height, i));
