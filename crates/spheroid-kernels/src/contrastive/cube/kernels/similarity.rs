@@ -131,6 +131,24 @@ pub fn column_of(#[comptime] index: usize, #[comptime] tile: Tile) -> usize {
     comptime!(index / WIDTH * side * WIDTH + index % WIDTH) + UNIT_POS_X as usize * WIDTH
 }
 
+/// Puts the values of every unit where the other units of its rows see them.
+#[cube]
+fn offer(
+    values: &mut Array<f32>,
+    room: &mut Shared<[Vector<f32, Four>]>,
+    place: &Place,
+    #[comptime] tile: Tile,
+) {
+    let rows = comptime!(tile.rows);
+    sync_cube();
+    #[unroll]
+    for i in 0..rows {
+        room[(place.y * rows + i) * comptime!(tile.units[0]) + place.x] =
+            Vector::<f32, Four>::new(values[i]);
+    }
+    sync_cube();
+}
+
 /// The largest of the values that the units of a row have, for all of them.
 #[cube]
 pub fn row_max(
@@ -142,12 +160,7 @@ pub fn row_max(
     let side = comptime!(tile.units[0]);
     let rows = comptime!(tile.rows);
     let first = place.y * rows;
-    sync_cube();
-    #[unroll]
-    for i in 0..rows {
-        room[(first + i) * side + place.x] = Vector::<f32, Four>::new(values[i]);
-    }
-    sync_cube();
+    offer(values, room, place, tile);
     #[unroll]
     for i in 0..rows {
         let mut most = room[(first + i) * side].extract(0usize);
@@ -169,12 +182,7 @@ pub fn row_sum(
     let side = comptime!(tile.units[0]);
     let rows = comptime!(tile.rows);
     let first = place.y * rows;
-    sync_cube();
-    #[unroll]
-    for i in 0..rows {
-        room[(first + i) * side + place.x] = Vector::<f32, Four>::new(values[i]);
-    }
-    sync_cube();
+    offer(values, room, place, tile);
     #[unroll]
     for i in 0..rows {
         let mut sum = room[(first + i) * side].extract(0usize);
