@@ -8,6 +8,8 @@ mod passes;
 mod tests;
 #[cfg(feature = "flex")]
 mod tiles;
+#[cfg(feature = "flex")]
+mod winograd;
 
 use burn::tensor::{Tensor, module, ops::ConvOptions};
 

@@ -23,6 +23,10 @@ mod flex;
 mod info_nce;
 mod normalize;
 mod nt_xent;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod product;
+#[cfg(any(feature = "flex", feature = "ndarray"))]
+mod real;
 mod sup_con;
 
 pub use batch_norm::{BatchNormed, Then, batch_norm};

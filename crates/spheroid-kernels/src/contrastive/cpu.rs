@@ -4,8 +4,6 @@
 mod backward;
 mod forward;
 mod prepared;
-mod product;
-mod real;
 mod schedule;
 #[cfg(test)]
 mod tests;
@@ -17,13 +15,18 @@ use burn::{
 };
 use forward::forward;
 use pulp::Arch;
-use real::Real;
 
 use super::{operation::Contrast, task::Task};
+use crate::real::Real;
 
 /// Numbers that a row keeps from the forward pass for the backward pass: the logarithm (base 2) of its
 /// denominator and of the exponentials of its positives.
 const KEPT: usize = 2;
+
+/// A similarity that takes no part: its exponential is 0 whatever is taken from it.
+const EXCLUDED: f64 = -2e30;
+/// Below every similarity and above [`EXCLUDED`].
+const FLOOR: f64 = -1e30;
 
 /// A backend whose tensors lie in the memory of the CPU.
 trait Host: Backend {

@@ -7,7 +7,10 @@
 
 use rayon::prelude::*;
 
-use super::tiles::{Correlate, Reduce, Tile};
+use super::{
+    tiles::{Correlate, Reduce, Tile},
+    winograd,
+};
 
 /// Sizes of a convolution.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -210,6 +213,9 @@ pub(super) fn forward(
     geometry: Geometry,
     out: [usize; 2],
 ) -> Vec<f32> {
+    if winograd::pays(geometry, out) {
+        return winograd::forward(tile.arch, images, weights, geometry, out);
+    }
     let depth = geometry.inputs * geometry.taps();
     let columns: Vec<usize> = (0..depth).collect();
     let packed = pack(weights, geometry.outputs, depth, &columns, tile.rows);
@@ -330,6 +336,9 @@ pub(super) fn input_gradient(
     geometry: Geometry,
     out: [usize; 2],
 ) -> Vec<f32> {
+    if winograd::pays(geometry, out) {
+        return winograd::input_gradient(tile.arch, gradient, weights, geometry, out);
+    }
     let Tile { lanes, rows, .. } = tile;
     let Geometry {
         inputs,
@@ -509,6 +518,9 @@ pub(super) fn weight_gradient(
     geometry: Geometry,
     out: [usize; 2],
 ) -> Vec<f32> {
+    if winograd::pays(geometry, out) {
+        return winograd::weight_gradient(tile.arch, images, gradient, geometry, out);
+    }
     let Tile { lanes, rows, .. } = tile;
     let Geometry {
         inputs,

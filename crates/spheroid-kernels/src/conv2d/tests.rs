@@ -112,6 +112,16 @@ fn layers_of_networks_are_as_defined() {
         ([9, 17, 7, 7], 40, 3, 2, 1),
         ([5, 33, 6, 6], 33, 3, 1, 1),
         ([2, 3, 8, 8], 64, 7, 2, 3),
+        // Winograd with many tiles: of one task, of several, with rests, without padding, of more than a part.
+        ([3, 32, 24, 24], 32, 3, 1, 1),
+        ([2, 33, 14, 13], 41, 3, 1, 1),
+        ([2, 32, 11, 9], 35, 3, 1, 0),
+        ([2, 40, 10, 8], 32, 3, 1, 2),
+        ([33, 32, 9, 9], 32, 3, 1, 1),
+        // With few.
+        ([2, 64, 3, 3], 64, 3, 1, 1),
+        ([3, 129, 6, 6], 100, 3, 1, 1),
+        ([1, 97, 7, 5], 130, 3, 1, 0),
     ] {
         check((
             images,
@@ -151,12 +161,16 @@ fn instructions() -> Vec<Arch> {
 
 #[test]
 fn all_instructions_give_the_same() {
-    for (size, outputs, kernel, stride) in
-        [([13, 12], 20, 3, 1), ([9, 10], 9, 3, 2), ([5, 6], 40, 3, 1)]
-    {
+    for (images, inputs, size, outputs, kernel, stride) in [
+        (7, 5, [13, 12], 20, 3, 1),
+        (7, 5, [9, 10], 9, 3, 2),
+        (7, 5, [5, 6], 40, 3, 1),
+        (7, 33, [13, 12], 41, 3, 1),
+        (2, 65, [6, 5], 50, 3, 1),
+    ] {
         let geometry = Geometry {
-            images: 7,
-            inputs: 5,
+            images,
+            inputs,
             outputs,
             size,
             kernel: [kernel; 2],
@@ -169,15 +183,15 @@ fn all_instructions_give_the_same() {
                 .map(|at| ((at * factor) % 1009) as f32 / 500.0 - 1.0)
                 .collect()
         };
-        let images = numbers(7 * 5 * size[0] * size[1], 7919);
-        let weights = numbers(outputs * 5 * kernel * kernel, 104_729);
-        let gradient = numbers(7 * outputs * out[0] * out[1], 1_299_709);
+        let values = numbers(images * inputs * size[0] * size[1], 7919);
+        let weights = numbers(outputs * inputs * kernel * kernel, 104_729);
+        let gradient = numbers(images * outputs * out[0] * out[1], 1_299_709);
         let passes = |arch| {
             let tile = Tile::new(arch);
             [
-                forward(tile, &images, &weights, geometry, out),
+                forward(tile, &values, &weights, geometry, out),
                 input_gradient(tile, &gradient, &weights, geometry, out),
-                weight_gradient(tile, &images, &gradient, geometry, out),
+                weight_gradient(tile, &values, &gradient, geometry, out),
             ]
         };
         let plain = passes(Arch::Scalar);
@@ -199,28 +213,34 @@ fn all_instructions_give_the_same() {
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let device = Device::flex().autodiff();
-    let (images, _) = random([21, 5, 12, 12], &device);
-    let (weights, _) = random([9, 5, 3, 3], &device);
-    let run = |threads, stride| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-        pool.unwrap().install(|| {
-            let (images, weights) = (
-                images.clone().require_grad(),
-                weights.clone().require_grad(),
-            );
-            let results = conv2d(images.clone(), weights.clone(), stride, 1);
-            let gradients = results.clone().powi_scalar(2).sum().backward();
-            let gradients = [images.grad(&gradients), weights.grad(&gradients)];
-            (
-                results.into_data(),
-                gradients.map(|gradient| gradient.unwrap().into_data()),
-            )
-        })
-    };
-    for stride in [1, 2] {
-        let alone = run(1, stride);
+    // Channels of images and results, and strides.
+    for (inputs, outputs, size, stride) in [
+        (5, 9, 12, 1),
+        (5, 9, 12, 2),
+        (33, 40, 12, 1),
+        (90, 80, 3, 1),
+    ] {
+        let (images, _) = random([21, inputs, size, size], &device);
+        let (weights, _) = random([outputs, inputs, 3, 3], &device);
+        let run = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            pool.unwrap().install(|| {
+                let (images, weights) = (
+                    images.clone().require_grad(),
+                    weights.clone().require_grad(),
+                );
+                let results = conv2d(images.clone(), weights.clone(), stride, 1);
+                let gradients = results.clone().powi_scalar(2).sum().backward();
+                let gradients = [images.grad(&gradients), weights.grad(&gradients)];
+                (
+                    results.into_data(),
+                    gradients.map(|gradient| gradient.unwrap().into_data()),
+                )
+            })
+        };
+        let alone = run(1);
         for threads in [2, 3, 8, 40] {
-            let (results, gradients) = run(threads, stride);
+            let (results, gradients) = run(threads);
             results.assert_eq(&alone.0, true);
             for (gradient, alone) in gradients.iter().zip(&alone.1) {
                 gradient.assert_eq(alone, true);

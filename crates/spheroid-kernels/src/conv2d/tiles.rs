@@ -5,7 +5,7 @@ use pulp::{Arch, Simd, WithSimd};
 /// Instructions to compute with, and the sizes that they ask for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tile {
-    arch: Arch,
+    pub(super) arch: Arch,
     /// Values of a vector.
     pub(super) lanes: usize,
     /// Rows of a tile of [`Correlate`] and [`Reduce`].

@@ -3,16 +3,16 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    KEPT,
+    EXCLUDED, FLOOR, KEPT,
     forward::similarities,
     prepared::{Prepared, dot},
-    product::{Columns, Product, Rows, tile_rows},
-    real::{EXCLUDED, FLOOR, Real, vectors, vectors_mut},
     schedule::{alone, encounter, hold, map, tournament},
 };
 use crate::{
     Denominator, Placement,
     contrastive::task::{Arrangement, Task},
+    product::Product,
+    real::{Real, vectors, vectors_mut},
 };
 
 /// What the backward pass finds.
@@ -427,12 +427,7 @@ fn pull<S: Simd, T: Real>(
     other: usize,
 ) {
     let product = addition(prepared, pulled, other);
-    let (height, depth) = (prepared.height, product.depth);
-    if tile_rows::<S>() == 8 {
-        product.compute::<S, _, 8>(simd, |i| Rows::new(weights, height, i, depth));
-    } else {
-        product.compute::<S, _, 4>(simd, |i| Rows::new(weights, height, i, depth));
-    }
+    product.of_rows(simd, weights, prepared.height);
 }
 
 /// The same with the weights transposed: the other side of a meeting.
@@ -445,10 +440,5 @@ fn pull_back<S: Simd, T: Real>(
     other: usize,
 ) {
     let product = addition(prepared, pulled, other);
-    let height = prepared.height;
-    if tile_rows::<S>() == 8 {
-        product.compute::<S, _, 8>(simd, |i| Columns::new(weights, height, i));
-    } else {
-        product.compute::<S, _, 4>(simd, |i| Columns::new(weights, height, i));
-    }
+    product.of_columns(simd, weights, prepared.height);
 }

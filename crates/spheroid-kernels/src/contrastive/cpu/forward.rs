@@ -3,15 +3,15 @@
 use pulp::{Arch, Simd, WithSimd};
 
 use super::{
-    KEPT,
+    EXCLUDED, FLOOR, KEPT,
     prepared::Prepared,
-    product::{Columns, Product, tile_rows},
-    real::{EXCLUDED, FLOOR, Real, vectors, vectors_mut},
     schedule::{encounter, hold, map, tournament},
 };
 use crate::{
     Denominator, Placement,
     contrastive::task::{Arrangement, Task},
+    product::Product,
+    real::{Real, vectors, vectors_mut},
 };
 
 /// What the forward pass finds.
@@ -221,11 +221,7 @@ pub(super) fn similarities<S: Simd, T: Real>(
         columns: columns.next_multiple_of(T::lanes::<S>()),
         add: false,
     };
-    if tile_rows::<S>() == 8 {
-        product.compute::<S, _, 8>(simd, |i| Columns::new(left, height, i));
-    } else {
-        product.compute::<S, _, 4>(simd, |i| Columns::new(left, height, i));
-    }
+    product.of_columns(simd, left, height);
 }
 
 impl<T: Real> Meeting<'_, T> {

@@ -2,23 +2,15 @@
 
 use std::ops::Range;
 
-use super::{
-    product::MOST_ROWS,
-    real::{EXCLUDED, Real},
-    schedule::map,
+use super::{EXCLUDED, schedule::map};
+use crate::{
+    contrastive::task::{Arrangement, NO_GROUP, Task},
+    product::{MOST_ROWS, STEP, distance},
+    real::Real,
 };
-use crate::contrastive::task::{Arrangement, NO_GROUP, Task};
 
 /// The most rows of a block: a tile of two blocks, and the rows of both, shall stay in the second cache.
 const MOST: usize = 192;
-/// Rows of blocks are multiples of it: whole vectors and whole tiles on every processor.
-const STEP: usize = 16;
-
-/// Distance of rows of so many values in memory. An odd number of cache lines: the values of a column then lie
-/// in different sets of the first cache.
-fn distance(values: usize) -> usize {
-    (values.div_ceil(STEP) | 1) * STEP
-}
 
 /// Normalised rows in blocks.
 pub(super) struct Prepared<T> {

@@ -2,25 +2,34 @@
 
 use pulp::Simd;
 
-use super::real::{Real, vectors, vectors_mut};
+use crate::real::{Real, vectors, vectors_mut};
+
+/// Whole vectors and whole tiles on every processor.
+pub(crate) const STEP: usize = 16;
+
+/// Distance of rows of so many values in memory. An odd number of cache lines: the values of a column then lie
+/// in different sets of the first cache.
+pub(crate) fn distance(values: usize) -> usize {
+    (values.div_ceil(STEP) | 1) * STEP
+}
 
 /// `out = left · right`, or added to `out`; all row-major.
-pub(super) struct Product<'a, T> {
+pub(crate) struct Product<'a, T> {
     /// `[depth][pitch]`.
-    pub(super) right: &'a [T],
-    pub(super) right_pitch: usize,
-    pub(super) depth: usize,
-    pub(super) out: &'a mut [T],
-    pub(super) out_pitch: usize,
+    pub(crate) right: &'a [T],
+    pub(crate) right_pitch: usize,
+    pub(crate) depth: usize,
+    pub(crate) out: &'a mut [T],
+    pub(crate) out_pitch: usize,
     /// Rows of the result; whole tiles are written.
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
     /// Columns of the result, whole vectors.
-    pub(super) columns: usize,
-    pub(super) add: bool,
+    pub(crate) columns: usize,
+    pub(crate) add: bool,
 }
 
 /// The left side: the value of each of `ROWS` rows at a step of the depth.
-pub(super) trait Left<T, const ROWS: usize>: Copy {
+trait Left<T, const ROWS: usize>: Copy {
     /// What [`Left::value`] needs of a step.
     type Step: Copy;
 
@@ -30,11 +39,11 @@ pub(super) trait Left<T, const ROWS: usize>: Copy {
 
 /// The left side as it stands in memory.
 #[derive(Clone, Copy)]
-pub(super) struct Rows<'a, T, const ROWS: usize>([&'a [T]; ROWS]);
+struct Rows<'a, T, const ROWS: usize>([&'a [T]; ROWS]);
 
 impl<'a, T, const ROWS: usize> Rows<'a, T, ROWS> {
     #[inline(always)]
-    pub(super) fn new(values: &'a [T], pitch: usize, first: usize, depth: usize) -> Self {
+    fn new(values: &'a [T], pitch: usize, first: usize, depth: usize) -> Self {
         let mut rows = [&values[..0]; ROWS];
         for (row, i) in rows.iter_mut().zip(first..) {
             *row = &values[i * pitch..][..depth];
@@ -59,14 +68,14 @@ impl<T: Copy, const ROWS: usize> Left<T, ROWS> for Rows<'_, T, ROWS> {
 
 /// The left side transposed.
 #[derive(Clone, Copy)]
-pub(super) struct Columns<'a, T> {
+struct Columns<'a, T> {
     values: &'a [T],
     pitch: usize,
 }
 
 impl<'a, T> Columns<'a, T> {
     #[inline(always)]
-    pub(super) fn new(values: &'a [T], pitch: usize, first: usize) -> Self {
+    fn new(values: &'a [T], pitch: usize, first: usize) -> Self {
         Self {
             values: &values[first..],
             pitch,
@@ -91,17 +100,38 @@ impl<'a, T: Copy, const ROWS: usize> Left<T, ROWS> for Columns<'a, T> {
 
 /// Rows of a tile: as many as the registers hold beside the vectors of the right side.
 #[inline(always)]
-pub(super) const fn tile_rows<S: Simd>() -> usize {
+const fn tile_rows<S: Simd>() -> usize {
     if S::REGISTER_COUNT >= 32 { 8 } else { 4 }
 }
 
 /// The most rows of a tile on any processor.
-pub(super) const MOST_ROWS: usize = 8;
+pub(crate) const MOST_ROWS: usize = 8;
 
 impl<T: Real> Product<'_, T> {
+    /// With the left side as it stands in memory, of at least as many rows as whole tiles have.
+    #[inline(always)]
+    pub(crate) fn of_rows<S: Simd>(self, simd: S, left: &[T], pitch: usize) {
+        let depth = self.depth;
+        if tile_rows::<S>() == 8 {
+            self.compute::<S, _, 8>(simd, |i| Rows::new(left, pitch, i, depth));
+        } else {
+            self.compute::<S, _, 4>(simd, |i| Rows::new(left, pitch, i, depth));
+        }
+    }
+
+    /// With the transpose of the left side.
+    #[inline(always)]
+    pub(crate) fn of_columns<S: Simd>(self, simd: S, left: &[T], pitch: usize) {
+        if tile_rows::<S>() == 8 {
+            self.compute::<S, _, 8>(simd, |i| Columns::new(left, pitch, i));
+        } else {
+            self.compute::<S, _, 4>(simd, |i| Columns::new(left, pitch, i));
+        }
+    }
+
     /// `left` gives the rows that begin at its argument.
     #[inline(always)]
-    pub(super) fn compute<S: Simd, L: Left<T, ROWS>, const ROWS: usize>(
+    fn compute<S: Simd, L: Left<T, ROWS>, const ROWS: usize>(
         self,
         simd: S,
         left: impl Fn(usize) -> L,
