@@ -28,6 +28,12 @@ pub(crate) fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
     tensor.as_slice().expect("a contiguous tensor of f32")
 }
 
+/// The values of a tensor, in its own memory when it has no other owner.
+pub(crate) fn into_values(tensor: FloatTensor<Flex>) -> Vec<f32> {
+    let data = tensor.to_contiguous().into_data();
+    data.try_into_vec().expect("a tensor of f32")
+}
+
 pub(crate) fn tensor(values: Vec<f32>, shape: impl Into<Shape>) -> FloatTensor<Flex> {
     Flex::float_from_data(TensorData::new(values, shape), &Default::default())
 }

@@ -17,7 +17,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{BatchNormed, Then};
-use crate::flex::{is_flex, is_single, tensor, values};
+use crate::flex::{into_values, is_flex, is_single, tensor, values};
 
 /// The operation; takes what [`takes`] has accepted.
 #[backend_extension(Autodiff, Flex)]
@@ -247,45 +247,47 @@ impl Saved {
         (saved, results)
     }
 
-    /// Gradients of maps, gamma and beta, and behind the ReLU, when there is one, that of a shortcut.
-    fn backward(&self, gradient: &FlexTensor) -> impl Iterator<Item = FlexTensor> {
+    /// Gradients of maps, gamma and beta, and that of a shortcut when there is one.
+    fn backward(&self, gradient: FlexTensor, shortcut: bool) -> impl Iterator<Item = FlexTensor> {
         let layout = Layout::of(&self.maps);
-        let gradient = gradient.to_contiguous();
-        let (gradient, maps) = (values(&gradient), values(&self.maps));
+        let maps = values(&self.maps);
         let results = self.results.as_ref().map(values);
-        let mut of_maps = vec![0.0; maps.len()];
-        // The gradient behind the ReLU: that of the shortcut, and wanted twice.
-        let mut behind = vec![0.0; if results.is_some() { maps.len() } else { 0 }];
-        let behind_planes = layout.planes_mut(&mut behind);
+        // Becomes the gradient behind the ReLU, which is that of a shortcut, and without one that of the maps.
+        let mut gradient = into_values(gradient);
+        let mut of_maps = vec![0.0; if shortcut { maps.len() } else { 0 }];
         let sums: Vec<(f32, f32)> = layout
-            .planes_mut(&mut of_maps)
+            .planes_mut(&mut gradient)
             .into_par_iter()
-            .zip(behind_planes)
+            .zip(layout.planes_mut(&mut of_maps))
             .enumerate()
-            .map(|(channel, (of_maps, behind))| {
+            .map(|(channel, (gradient, of_maps))| {
                 Arch::new().dispatch(BackwardChannel {
                     layout,
                     channel,
                     maps,
                     results,
-                    gradient,
                     gamma: values(&self.gamma)[channel],
                     mean: values(&self.mean)[channel],
                     reciprocal: reciprocal(values(&self.variance)[channel], self.epsilon),
-                    behind,
+                    gradient,
                     of_maps,
                 })
             })
             .collect();
         let (gamma, beta): (Vec<f32>, Vec<f32>) = sums.into_iter().unzip();
+        let (of_maps, of_shortcut) = if shortcut {
+            (of_maps, Some(gradient))
+        } else {
+            (gradient, None)
+        };
         let channels = [layout.channels];
         let inputs = [
             tensor(of_maps, layout.dims()),
             tensor(gamma, channels),
             tensor(beta, channels),
         ];
-        let behind = results.is_some().then(|| tensor(behind, layout.dims()));
-        inputs.into_iter().chain(behind)
+        let of_shortcut = of_shortcut.map(|gradient| tensor(gradient, layout.dims()));
+        inputs.into_iter().chain(of_shortcut)
     }
 }
 
@@ -296,13 +298,12 @@ struct BackwardChannel<'a> {
     maps: &'a [f32],
     /// When a ReLU made them.
     results: Option<&'a [f32]>,
-    gradient: &'a [f32],
     gamma: f32,
     mean: f32,
     /// Of the standard deviation.
     reciprocal: f32,
-    /// Planes for the gradient behind the ReLU, when there is one.
-    behind: Vec<&'a mut [f32]>,
+    gradient: Vec<&'a mut [f32]>,
+    /// Empty when the gradient of the maps takes the place of the other.
     of_maps: Vec<&'a mut [f32]>,
 }
 
@@ -320,15 +321,12 @@ impl WithSimd for BackwardChannel<'_> {
             ..
         } = self;
         let (mut total, mut product) = (0.0, 0.0);
-        for image in 0..layout.images {
-            let mut gradient = layout.plane(self.gradient, image, channel);
+        for (image, gradient) in self.gradient.iter_mut().enumerate() {
             if let Some(results) = self.results {
                 let results = layout.plane(results, image, channel);
-                let behind = &mut *self.behind[image];
-                for ((behind, gradient), result) in behind.iter_mut().zip(gradient).zip(results) {
-                    *behind = if *result > 0.0 { *gradient } else { 0.0 };
+                for (gradient, result) in gradient.iter_mut().zip(results) {
+                    *gradient = if *result > 0.0 { *gradient } else { 0.0 };
                 }
-                gradient = behind;
             }
             total += sum(gradient, |gradient| gradient);
             product += sum_of_products(gradient, layout.plane(maps, image, channel), mean);
@@ -337,14 +335,21 @@ impl WithSimd for BackwardChannel<'_> {
         let scale = self.gamma * reciprocal;
         let mean_gradient = (total / layout.values()) as f32;
         let slope = (product / layout.values()) as f32 * reciprocal;
-        for (image, of_maps) in self.of_maps.into_iter().enumerate() {
+        let of_map =
+            |gradient: f32, x: f32| scale * (gradient - mean_gradient - (x - mean) * slope);
+        for (image, gradient) in self.gradient.into_iter().enumerate() {
             let plane = layout.plane(maps, image, channel);
-            let gradient = match self.results {
-                Some(_) => &*self.behind[image],
-                None => layout.plane(self.gradient, image, channel),
-            };
-            for ((of_map, x), gradient) in of_maps.iter_mut().zip(plane).zip(gradient) {
-                *of_map = scale * (gradient - mean_gradient - (x - mean) * slope);
+            match self.of_maps.get_mut(image) {
+                Some(of_maps) => {
+                    for ((result, x), gradient) in of_maps.iter_mut().zip(plane).zip(gradient) {
+                        *result = of_map(*gradient, *x);
+                    }
+                }
+                None => {
+                    for (gradient, x) in gradient.iter_mut().zip(plane) {
+                        *gradient = of_map(*gradient, *x);
+                    }
+                }
             }
         }
         (product as f32, total as f32)
@@ -459,7 +464,8 @@ impl Backward<Flex, 4> for NormalizeAddBackward {
 
 fn register<const N: usize>(ops: Ops<Saved, N>, gradients: &mut Gradients) {
     let gradient = gradients.consume::<Flex>(&ops.node);
-    let found = ops.state.backward(&gradient);
+    // Beside maps, gamma and beta there is a shortcut.
+    let found = ops.state.backward(gradient, N == 4);
     for (node, gradient) in ops.parents.into_iter().zip(found) {
         if let Some(node) = node {
             gradients.register::<Flex>(node.id, gradient);
