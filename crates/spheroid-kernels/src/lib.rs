@@ -1,5 +1,5 @@
-//! What a training step spends its time in, for burn: contrastive losses on every backend, convolution and
-//! batch norm on the CPU.
+//! What a training step spends its time in, for burn: contrastive losses on every backend, convolution,
+//! batch norm and max pooling on the CPU.
 //!
 //! [`NtXent`] is the loss of SimCLR, [`SupCon`] that of any number of positives a row, [`InfoNce`] that of
 //! two modalities. With the feature of its backend (`flex`, `ndarray`, `cuda`, `wgpu`, `cpu`) they are one fused
@@ -8,7 +8,7 @@
 //! or it does not compile. Elsewhere they are tensor formulas: burn differentiates them, any device runs them, and they hold the matrix of all similarities
 //! (4 MiB of `f32` at 1024 rows, 1 GiB at 16,384).
 //!
-//! [`conv2d`] and [`batch_norm`] take plain tensors on any device. With the feature `flex`, tensors of that
+//! [`conv2d`], [`batch_norm`] and [`max_pool2d`] take plain tensors on any device. With the feature `flex`, tensors of that
 //! backend go through operations of our own, with their gradients; others run what burn has for them.
 //!
 //! # What this crate will not do
@@ -21,6 +21,7 @@ mod error;
 #[cfg(feature = "flex")]
 mod flex;
 mod info_nce;
+mod max_pool;
 mod normalize;
 mod nt_xent;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
@@ -34,6 +35,7 @@ pub use contrastive::{Extras, RowLosses, is_fused};
 pub use conv2d::conv2d;
 pub use error::KernelError;
 pub use info_nce::{InfoNce, InfoNceConfig};
+pub use max_pool::max_pool2d;
 pub use normalize::normalize_rows;
 pub use nt_xent::{NtXent, NtXentConfig};
 pub use sup_con::{Denominator, Placement, SupCon, SupConConfig};

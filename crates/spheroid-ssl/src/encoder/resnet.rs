@@ -4,11 +4,11 @@ use burn::{
         BatchNorm, BatchNormConfig, PaddingConfig2d,
         conv::{Conv2d, Conv2dConfig},
     },
-    tensor::{Device, Tensor, module::max_pool2d, ops::MaxPoolOptions},
+    tensor::{Device, Tensor},
 };
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
-use spheroid_kernels::{BatchNormed, Then, batch_norm, conv2d};
+use spheroid_kernels::{BatchNormed, Then, batch_norm, conv2d, max_pool2d};
 
 use super::{bounded, size};
 
@@ -136,8 +136,7 @@ impl ResNet {
         let stem = normalize(&self.bn1, convolve(&self.conv1, images), Then::Relu);
         let mut map = stem.clone();
         if self.pooled_stem {
-            let options = MaxPoolOptions::new([3, 3]);
-            map = max_pool2d(map, options.with_stride([2, 2]).with_padding([1, 1]));
+            map = max_pool2d(map, 3, 2, 1);
         }
         let mut depths = vec![stem];
         for stage in self.stages() {

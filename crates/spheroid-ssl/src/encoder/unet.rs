@@ -1,11 +1,11 @@
 use burn::{
     module::Module,
     nn::{BatchNorm, BatchNormConfig, conv::Conv2d},
-    tensor::{Device, Tensor, module::max_pool2d, ops::MaxPoolOptions},
+    tensor::{Device, Tensor},
 };
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
-use spheroid_kernels::Then;
+use spheroid_kernels::{Then, max_pool2d};
 
 use super::{
     bounded,
@@ -82,7 +82,7 @@ impl UNet {
         let mut depths: Vec<Tensor<4>> = Vec::with_capacity(5);
         for level in self.levels() {
             let input = match depths.last() {
-                Some(above) => max_pool2d(above.clone(), MaxPoolOptions::new([2, 2])),
+                Some(above) => max_pool2d(above.clone(), 2, 2, 0),
                 None => images.clone(),
             };
             depths.push(level.forward(input));
