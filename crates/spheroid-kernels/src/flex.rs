@@ -5,6 +5,8 @@ use burn::{
     tensor::{DType, Shape, Tensor, TensorData},
 };
 
+use crate::memory;
+
 /// Whether a tensor is on the Flex backend, with or without gradients.
 pub(crate) fn is_flex<const D: usize>(tensor: &Tensor<D>) -> bool {
     fn of(device: &DispatchDevice) -> bool {
@@ -28,9 +30,18 @@ pub(crate) fn values(tensor: &FloatTensor<Flex>) -> &[f32] {
     tensor.as_slice().expect("a contiguous tensor of f32")
 }
 
+/// Keeps the memory of a tensor that has no other owner for the next.
+pub(crate) fn recycle(tensor: FloatTensor<Flex>) {
+    if tensor.is_unique() {
+        memory::give(into_values(tensor));
+    }
+}
+
 /// The values of a tensor, in its own memory when it has no other owner.
 pub(crate) fn into_values(tensor: FloatTensor<Flex>) -> Vec<f32> {
-    let data = tensor.to_contiguous().into_data();
+    let contiguous = tensor.to_contiguous();
+    drop(tensor);
+    let data = contiguous.into_data();
     data.try_into_vec().expect("a tensor of f32")
 }
 

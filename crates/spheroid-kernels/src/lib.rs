@@ -11,6 +11,8 @@
 //! [`conv2d`], [`batch_norm`] and [`max_pool2d`] take plain tensors on any device. With the feature `flex`, tensors of that
 //! backend go through operations of our own, with their gradients; others run what burn has for them.
 //!
+//! On Flex, memory of maps is used over and over: up to 256 MiB of it stay with the process.
+//!
 //! # What this crate will not do
 //! It knows no encoder, no image and no training loop.
 
@@ -22,6 +24,8 @@ mod error;
 mod flex;
 mod info_nce;
 mod max_pool;
+#[cfg(feature = "flex")]
+mod memory;
 mod normalize;
 mod nt_xent;
 #[cfg(any(feature = "flex", feature = "ndarray"))]

@@ -17,7 +17,10 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{BatchNormed, Then};
-use crate::flex::{into_values, is_flex, is_single, tensor, values};
+use crate::{
+    flex::{into_values, is_flex, is_single, recycle, tensor, values},
+    memory,
+};
 
 /// The operation; takes what [`takes`] has accepted.
 #[backend_extension(Autodiff, Flex)]
@@ -115,7 +118,7 @@ fn forward(
     let shortcut = shortcut.map(|tensor| tensor.to_contiguous());
     let shortcut = shortcut.as_ref().map(values);
     let (maps, gamma, beta) = (values(&maps), values(&gamma), values(&beta));
-    let mut results = vec![0.0; maps.len()];
+    let mut results = memory::take(maps.len());
     let moments: Vec<(f32, f32)> = layout
         .planes_mut(&mut results)
         .into_par_iter()
@@ -248,13 +251,13 @@ impl Saved {
     }
 
     /// Gradients of maps, gamma and beta, and that of a shortcut when there is one.
-    fn backward(&self, gradient: FlexTensor, shortcut: bool) -> impl Iterator<Item = FlexTensor> {
+    fn backward(self, gradient: FlexTensor, shortcut: bool) -> impl Iterator<Item = FlexTensor> {
         let layout = Layout::of(&self.maps);
         let maps = values(&self.maps);
         let results = self.results.as_ref().map(values);
         // Becomes the gradient behind the ReLU, which is that of a shortcut, and without one that of the maps.
         let mut gradient = into_values(gradient);
-        let mut of_maps = vec![0.0; if shortcut { maps.len() } else { 0 }];
+        let mut of_maps = memory::take(if shortcut { maps.len() } else { 0 });
         let sums: Vec<(f32, f32)> = layout
             .planes_mut(&mut gradient)
             .into_par_iter()
@@ -275,6 +278,9 @@ impl Saved {
             })
             .collect();
         let (gamma, beta): (Vec<f32>, Vec<f32>) = sums.into_iter().unzip();
+        std::iter::once(self.maps)
+            .chain(self.results)
+            .for_each(recycle);
         let (of_maps, of_shortcut) = if shortcut {
             (of_maps, Some(gradient))
         } else {

@@ -20,7 +20,7 @@ use super::{
 };
 use pulp::Arch;
 
-use crate::flex::{is_flex, is_single, tensor, values};
+use crate::flex::{is_flex, is_single, recycle, tensor, values};
 
 /// The operation; takes what [`takes`] has accepted.
 #[backend_extension(Autodiff, Flex)]
@@ -141,6 +141,8 @@ impl Backward<Flex, 2> for ConvolveBackward {
             let values = weight_gradient(tile(), values(&images), values(&gradient), geometry, out);
             gradients.register::<Flex>(node.id, tensor(values, weights.shape()));
         }
+        recycle(images);
+        recycle(gradient);
     }
 }
 

@@ -5,6 +5,7 @@
 //! multiplies shifted views of the planes. Between two rows of results stand a few of no meaning, which are
 //! left out when results are written.
 
+use crate::memory::{self, Room};
 use rayon::prelude::*;
 
 use super::{
@@ -168,14 +169,8 @@ impl Unfolded {
 
 /// A matrix of weights in blocks of `rows` rows, a block with all rows of one column side by side; what is missing
 /// is 0. Column `k` of row `i` is `weights[i · stride + columns[k]]`.
-fn pack(
-    weights: &[f32],
-    row_count: usize,
-    stride: usize,
-    columns: &[usize],
-    rows: usize,
-) -> Vec<f32> {
-    let mut packed = vec![0.0; row_count.div_ceil(rows) * rows * columns.len()];
+fn pack(weights: &[f32], row_count: usize, stride: usize, columns: &[usize], rows: usize) -> Room {
+    let mut packed = Room::zeros(row_count.div_ceil(rows) * rows * columns.len());
     packed
         .par_chunks_exact_mut(rows * columns.len())
         .enumerate()
@@ -289,8 +284,8 @@ fn convolve(
             }
         };
 
-    let mut results = vec![0.0; geometry.images * out_len];
-    let zeros = |len: usize| move || vec![0.0; len];
+    let mut results = memory::take(geometry.images * out_len);
+    let zeros = |len: usize| move || Room::zeros(len);
     let (new_planes, new_sums) = (
         zeros(inputs * channel + most * lanes),
         zeros(rows * most * lanes),
@@ -425,10 +420,11 @@ pub(super) fn input_gradient(
     let widest = classes.iter().map(|class| class.starts.len()).max();
     let widest = widest.unwrap_or(0) * lanes;
 
-    let mut results = vec![0.0; geometry.images * image_len];
+    // Some places may see no tap.
+    let mut results = memory::take_zeros(geometry.images * image_len);
     let scratch = || {
         let planes = per_task * outputs * plane.len() + widest + plane.len();
-        (vec![0.0; planes], vec![0.0; rows * widest])
+        (Room::zeros(planes), Room::new(rows * widest))
     };
     results
         .par_chunks_mut(per_task * image_len)
@@ -480,7 +476,7 @@ struct Class {
     /// Number of rows and columns.
     count: [usize; 2],
     offsets: Vec<usize>,
-    packed: Vec<f32>,
+    packed: Room,
     /// Vectors of an image.
     vectors: usize,
     starts: Vec<usize>,
@@ -542,7 +538,7 @@ pub(super) fn weight_gradient(
     let last = shifts.iter().copied().max().unwrap_or(0);
 
     // The gradient by output, laid out as the images are, so that equal places meet.
-    let mut spread = vec![0.0; parts * padded_outputs * columns];
+    let mut spread = Room::zeros(parts * padded_outputs * columns);
     spread
         .par_chunks_mut(columns)
         .enumerate()
@@ -566,7 +562,7 @@ pub(super) fn weight_gradient(
     let scratch = || {
         let planes = channels * channel + columns + last;
         let sums = channels * taps * padded_outputs * lanes;
-        (vec![0.0; planes], vec![0.0; sums])
+        (Room::zeros(planes), Room::new(sums))
     };
     let sums: Vec<Vec<f32>> = (0..parts * channel_tasks)
         .into_par_iter()
@@ -609,7 +605,7 @@ pub(super) fn weight_gradient(
         })
         .collect();
 
-    let mut results = vec![0.0; outputs * inputs * taps];
+    let mut results = memory::take_zeros(outputs * inputs * taps);
     // Some outputs at a time: they lie side by side in the sums.
     results
         .par_chunks_mut(OUTPUTS_AT_ONCE * inputs * taps)

@@ -17,7 +17,10 @@ use burn::{
 };
 use rayon::prelude::*;
 
-use crate::flex::{is_flex, is_single, tensor, values};
+use crate::{
+    flex::{is_flex, is_single, recycle, tensor, values},
+    memory,
+};
 
 /// The operation; takes what [`takes`] has accepted.
 #[backend_extension(Autodiff, Flex)]
@@ -103,7 +106,7 @@ impl Windows {
     /// The greatest of every window, and which it is.
     fn forward(self, maps: &[f32]) -> (Vec<f32>, Vec<Winner>) {
         let planes = self.dims[0] * self.dims[1];
-        let mut results = vec![f32::NEG_INFINITY; planes * self.out_area()];
+        let mut results = memory::take(planes * self.out_area());
         let mut winners = vec![NONE; planes * self.out_area()];
         results
             .par_chunks_exact_mut(self.out_area())
@@ -114,6 +117,7 @@ impl Windows {
     }
 
     fn of_plane(self, map: &[f32], results: &mut [f32], winners: &mut [Winner]) {
+        results.fill(f32::NEG_INFINITY);
         let [columns, out_columns] = [self.dims[3], self.out[1]];
         for tap in 0..self.kernel * self.kernel {
             let (ky, kx) = (tap / self.kernel, tap % self.kernel);
@@ -140,7 +144,7 @@ impl Windows {
 
     /// Gradient of the maps from that of the results.
     fn backward(self, gradient: &[f32], winners: &[Winner]) -> Vec<f32> {
-        let mut results = vec![0.0; self.dims[0] * self.dims[1] * self.area()];
+        let mut results = memory::take_zeros(self.dims[0] * self.dims[1] * self.area());
         let [columns, out_columns] = [self.dims[3], self.out[1]];
         results
             .par_chunks_exact_mut(self.area())
@@ -189,6 +193,7 @@ impl Backward<Flex, 1> for PoolBackward {
             let maps = windows.backward(values(&gradient), &winners);
             gradients.register::<Flex>(node.id, tensor(maps, windows.dims));
         }
+        recycle(gradient);
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     Multiply, SIDE,
     transform::{FoldKernels, Kernels, Maps, Planes, Rule, Tiles},
 };
-use crate::{conv2d::passes::Geometry, product::Product};
+use crate::{conv2d::passes::Geometry, memory, product::Product};
 
 /// Channels that are seen, and of the results, of a block of kernels. The transforms of a block take 307 KB.
 const ROWS: usize = 64;
@@ -33,11 +33,11 @@ pub(super) fn convolve(
     let count = tiles.count();
     let of_images = Maps::padded(inputs, size, tiles, padding);
     let of_seen = Planes::new(image_count * count, inputs);
-    let mut seen = of_seen.zeros();
+    let mut seen = of_seen.room();
     of_images.unfold_all(arch, Rule::Seen, images, of_seen.split(&mut seen, count));
 
     let area = out[0] * out[1];
-    let mut results = vec![0.0; image_count * outputs * area];
+    let mut results = memory::take(image_count * outputs * area);
     // By block of channels the maps of every image.
     let mut blocks: Vec<Vec<&mut [f32]>> = Vec::new();
     blocks.resize_with(outputs.div_ceil(COLUMNS), Vec::new);
@@ -48,7 +48,7 @@ pub(super) fn convolve(
     }
     let of_block = Planes::new(ROWS, COLUMNS);
     let of_sums = Planes::new(image_count * count, COLUMNS);
-    let room = || (of_block.zeros(), of_sums.zeros());
+    let room = || (of_block.room(), of_sums.room());
     blocks
         .into_par_iter()
         .enumerate()
@@ -112,7 +112,7 @@ pub(super) fn weight_gradient(
     let of_results = Maps::new(outputs, out, tiles);
     let [of_seen, of_kernels] =
         [inputs, outputs].map(|channels| Planes::new(image_count * count, channels));
-    let [mut seen, mut kernels] = [of_seen, of_kernels].map(Planes::zeros);
+    let [mut seen, mut kernels] = [of_seen, of_kernels].map(Planes::room);
     rayon::join(
         || of_images.unfold_all(arch, Rule::Seen, images, of_seen.split(&mut seen, count)),
         || {
@@ -122,12 +122,12 @@ pub(super) fn weight_gradient(
     );
     let of_output = inputs * SIDE * SIDE;
     let of_block = Planes::new(ROWS, COLUMNS);
-    let mut results = vec![0.0; outputs * of_output];
+    let mut results = memory::take(outputs * of_output);
     results
         .par_chunks_mut(COLUMNS * of_output)
         .enumerate()
         .for_each_init(
-            || of_block.zeros(),
+            || of_block.room(),
             |block, (index, results)| {
                 let first_output = index * COLUMNS;
                 for first in (0..inputs).step_by(ROWS) {

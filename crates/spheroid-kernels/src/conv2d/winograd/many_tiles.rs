@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     conv2d::passes::Geometry,
+    memory,
     product::{Product, STEP},
 };
 
@@ -44,10 +45,10 @@ pub(super) fn convolve(
     let room = || {
         (
             [of_images.room(), of_results.room()],
-            [of_seen.zeros(), of_sums.zeros()],
+            [of_seen.room(), of_sums.room()],
         )
     };
-    let mut results = vec![0.0; geometry.images * of_results.len()];
+    let mut results = memory::take(geometry.images * of_results.len());
     results
         .par_chunks_mut(of_task * of_results.len())
         .zip(images.par_chunks(of_task * of_images.len()))
@@ -110,11 +111,11 @@ pub(super) fn weight_gradient(
     let [of_seen, of_kernels] =
         [inputs, outputs].map(|channels| Planes::new(of_part * count, channels));
     let of_sums = Planes::new(inputs, outputs);
-    let [mut seen, mut kernels, mut sums] = [of_seen, of_kernels, of_sums].map(Planes::zeros);
+    let [mut seen, mut kernels, mut sums] = [of_seen, of_kernels, of_sums].map(Planes::room);
     let parts = images
         .chunks(of_part * of_images.len())
         .zip(gradient.chunks(of_part * of_results.len()));
-    for (images, gradient) in parts {
+    for (part, (images, gradient)) in parts.enumerate() {
         rayon::join(
             || of_images.unfold_all(arch, Rule::Seen, images, of_seen.split(&mut seen, count)),
             || {
@@ -139,13 +140,13 @@ pub(super) fn weight_gradient(
                         out_pitch: of_sums.pitch,
                         rows: inputs,
                         columns: outputs.next_multiple_of(STEP),
-                        add: true,
+                        add: part > 0,
                     },
                 });
             });
     }
     let of_output = inputs * SIDE * SIDE;
-    let mut results = vec![0.0; outputs * of_output];
+    let mut results = memory::take(outputs * of_output);
     results
         .par_chunks_mut(STEP * of_output)
         .enumerate()

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 
 use super::{POINTS, REACH, SIDE};
 use crate::{
+    memory::Room,
     product::{MOST_ROWS, STEP, distance},
     real::{vectors, vectors_mut},
 };
@@ -49,8 +50,9 @@ impl Planes {
         self.tiles * self.pitch + STEP
     }
 
-    pub(super) fn zeros(self) -> Vec<f32> {
-        vec![0.0; POINTS * self.apart()]
+    /// Room for the transforms.
+    pub(super) fn room(self) -> Room {
+        Room::new(POINTS * self.apart())
     }
 
     /// Every plane in parts of `tiles` tiles.
@@ -117,8 +119,8 @@ impl Maps {
     }
 
     /// Room for the maps of an image with channels side by side, `[row][column][pitch]`.
-    pub(super) fn room(self) -> Vec<f32> {
-        vec![0.0; self.places[0] * self.places[1] * self.pitch()]
+    pub(super) fn room(self) -> Room {
+        Room::zeros(self.places[0] * self.places[1] * self.pitch())
     }
 
     /// Transforms the tiles of an image. `room` is as [`room`](Self::room) made it, or of an earlier image.
@@ -296,9 +298,9 @@ impl Kernels<'_> {
     }
 
     /// Transforms all.
-    pub(super) fn transform(self, arch: Arch) -> Vec<f32> {
+    pub(super) fn transform(self, arch: Arch) -> Room {
         let layout = self.planes();
-        let mut planes = layout.zeros();
+        let mut planes = layout.room();
         let parts = layout.split(&mut planes, MOST_ROWS).into_par_iter();
         parts.enumerate().for_each(|(part, mut planes)| {
             let first = part * MOST_ROWS;
