@@ -21,7 +21,7 @@ use std::{
 
 use burn::{
     module::Module,
-    optim::{AdamWConfig, GradientsParams},
+    optim::GradientsParams,
     tensor::{Tensor, TensorData},
 };
 use criterion::{
@@ -33,7 +33,7 @@ use spheroid::{
     core::{DrawKey, Embed},
     pretrain::POLICY,
     ssl::{
-        Device, FrozenEncoder,
+        Device, FrozenEncoder, OptimizerConfig,
         encoder::{Encoder, EncoderConfig, Pooling},
         methods::{Batch, Method, MethodConfig, Targets},
     },
@@ -53,7 +53,7 @@ const PARTS: [(&str, (usize, usize)); 4] = [
 /// Images that are embedded at once.
 const IMAGES: usize = 32;
 const LEARNING_RATE: f64 = 1e-3;
-const WEIGHT_DECAY: f32 = 1e-4;
+const WEIGHT_DECAY: f64 = 1e-4;
 
 fn encoder(name: &str, planes: usize, device: &Device) -> Encoder {
     let config = EncoderConfig::by_name(name, planes).unwrap();
@@ -95,8 +95,8 @@ fn simclr_step(criterion: &mut Criterion) {
             let config = MethodConfig::by_name("simclr").unwrap();
             let encoder = encoder(name, planes, &device);
             let method = config.build(encoder, &Targets::default(), SEED).unwrap();
-            let mut method = method.train();
-            let mut optimizer = AdamWConfig::new().with_weight_decay(WEIGHT_DECAY).init();
+            let mut method = Some(method.train());
+            let mut optimizer = OptimizerConfig::AdamW.build(WEIGHT_DECAY, None).unwrap();
             let batch = Batch {
                 views: vec![first.clone(), second],
                 labels: None,
@@ -110,16 +110,17 @@ fn simclr_step(criterion: &mut Criterion) {
             };
             // When the step and each of its parts ended.
             let mut step = || {
+                let learner = method.take().unwrap();
                 let mut times = vec![Instant::now()];
                 let mut lap = || {
                     device.sync().unwrap();
                     times.push(Instant::now());
                 };
-                let loss = method.step(batch.clone()).unwrap().loss;
+                let loss = learner.step(batch.clone()).unwrap().loss;
                 lap();
-                let gradients = GradientsParams::from_grads(loss.backward(), &method);
+                let gradients = GradientsParams::from_grads(loss.backward(), &learner);
                 lap();
-                method = optimizer.step(LEARNING_RATE, method.clone(), gradients);
+                method = Some(optimizer.step(LEARNING_RATE, learner, gradients));
                 lap();
                 let loss = loss.into_scalar::<f32>();
                 assert!(loss.is_finite() && loss > 0.0, "loss {loss}");

@@ -8,7 +8,8 @@
 //! or it does not compile. Elsewhere they are tensor formulas: burn differentiates them, any device runs them, and they hold the matrix of all similarities
 //! (4 MiB of `f32` at 1024 rows, 1 GiB at 16,384).
 //!
-//! [`conv2d`], [`batch_norm`] and [`max_pool2d`] take plain tensors on any device. With the feature `flex`, tensors of that
+//! [`conv2d`], [`batch_norm`] and [`max_pool2d`] take plain tensors on any device, and so does a step of
+//! [`AdamW`](AdamWStep). With the feature `flex`, tensors of that
 //! backend go through operations of our own, with their gradients; others run what burn has for them.
 //!
 //! On Flex, memory of maps is used over and over: up to 256 MiB of it stay with the process.
@@ -16,6 +17,7 @@
 //! # What this crate will not do
 //! It knows no encoder, no image and no training loop.
 
+mod adamw;
 mod batch_norm;
 mod contrastive;
 mod conv2d;
@@ -34,6 +36,7 @@ mod product;
 mod real;
 mod sup_con;
 
+pub use adamw::AdamWStep;
 pub use batch_norm::{BatchNormed, Then, batch_norm};
 pub use contrastive::{Extras, RowLosses, is_fused};
 pub use conv2d::conv2d;

@@ -70,5 +70,5 @@ pub use burn::tensor::Device;
 pub use device::{Backend, device};
 pub use embedder::FrozenEncoder;
 pub use error::SslError;
-pub use optimizer::OptimizerConfig;
+pub use optimizer::{Optimizer, OptimizerConfig};
 pub use weights::{load_encoder, save_encoder};

@@ -1,5 +1,6 @@
 //! Optimisers: how every parameter of a method follows its gradient.
 
+mod adamw;
 mod lars;
 
 use std::collections::BTreeMap;
@@ -7,8 +8,8 @@ use std::collections::BTreeMap;
 use burn::{
     module::{Module, ModuleMapper, ModuleVisitor, Param},
     optim::{
-        AdamWConfig, DynOptimizer, DynState, GradientsParams, Sgd, SgdConfig, StateSink,
-        StateSource, decay::WeightDecayConfig, momentum::MomentumConfig,
+        DynOptimizer, DynState, GradientsParams, Sgd, SgdConfig, StateSink, StateSource,
+        decay::WeightDecayConfig, momentum::MomentumConfig,
     },
     tensor::{Device, Tensor, TensorData},
 };
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, non_negative, positive};
 
 use crate::SslError;
+use adamw::AdamW;
 use lars::Lars;
 
 /// How parameters follow their gradients.
@@ -69,22 +71,19 @@ impl OptimizerConfig {
     /// Weight decay and the trust of LARS are for the weights of convolutions and linear layers; biases,
     /// norms, tokens and positions are left out, as in SimCLR and BYOL. `clip_norm` bounds the length of
     /// all gradients together.
-    pub(crate) fn build(
-        self,
-        weight_decay: f64,
-        clip_norm: Option<f64>,
-    ) -> Result<Optimizer, ParamError> {
+    ///
+    /// # Errors
+    /// When a setting is negative, not finite, or 1 and more for a momentum.
+    pub fn build(self, weight_decay: f64, clip_norm: Option<f64>) -> Result<Optimizer, ParamError> {
         non_negative("weight_decay", weight_decay)?;
         if let Some(norm) = clip_norm {
             positive("clip_norm", norm)?;
         }
-        // PyTorch's ε; burn's own is a thousand times larger.
-        let adamw = |decay: f64| {
-            let config = AdamWConfig::new().with_epsilon(1e-8);
-            config.with_weight_decay(decay as f32).build()
-        };
         let (weights, others): (Box<dyn DynOptimizer>, Box<dyn DynOptimizer>) = match self {
-            Self::AdamW => (Box::new(adamw(weight_decay)), Box::new(adamw(0.0))),
+            Self::AdamW => (
+                Box::new(AdamW { weight_decay }),
+                Box::new(AdamW { weight_decay: 0.0 }),
+            ),
             Self::Sgd { momentum } => (
                 Box::new(sgd(momentum, weight_decay)?),
                 Box::new(sgd(momentum, 0.0)?),
@@ -123,7 +122,7 @@ fn sgd(momentum: f64, weight_decay: f64) -> Result<Sgd, ParamError> {
 }
 
 /// A rule for weights, one for everything else, and the state of every parameter by its path.
-pub(crate) struct Optimizer {
+pub struct Optimizer {
     weights: Box<dyn DynOptimizer>,
     others: Box<dyn DynOptimizer>,
     clip_norm: Option<f64>,
@@ -140,7 +139,9 @@ pub(crate) struct OptimizerState {
 
 impl Optimizer {
     /// Moves every parameter of `module` that has a gradient.
-    pub(crate) fn step<M: Module>(
+    ///
+    /// Parameters that nobody else holds are moved in their own memory: hand the module over instead of a clone.
+    pub fn step<M: Module>(
         &mut self,
         learning_rate: f64,
         module: M,
