@@ -37,7 +37,7 @@ mod real;
 mod sup_con;
 
 pub use adamw::AdamWStep;
-pub use batch_norm::{BatchNormed, Then, batch_norm};
+pub use batch_norm::{BatchNormed, Then, batch_norm, scale_and_shift};
 pub use contrastive::{Extras, RowLosses, is_fused};
 pub use conv2d::conv2d;
 pub use error::KernelError;

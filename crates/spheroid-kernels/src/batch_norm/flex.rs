@@ -31,7 +31,7 @@ trait Normalize: Backend {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        bounds: Bounds,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     /// The same with `shortcut` added before a ReLU.
@@ -48,7 +48,7 @@ pub(super) fn takes(maps: &Tensor<4>, gamma: &Tensor<1>, beta: &Tensor<1>, then:
     let dims = maps.dims();
     let shortcut = match then {
         Then::AddRelu(shortcut) => is_single(shortcut) && shortcut.dims() == dims,
-        Then::Nothing | Then::Relu => true,
+        Then::Nothing | Then::Relu | Then::Relu6 => true,
     };
     let channels = [gamma, beta].map(|tensor| is_single(tensor) && tensor.dims() == [dims[1]]);
     is_flex(maps) && is_single(maps) && !dims.contains(&0) && channels == [true; 2] && shortcut
@@ -71,13 +71,134 @@ pub(super) fn batch_norm(
             shortcut.into_dispatch(),
             epsilon,
         ),
-        Then::Nothing => <Dispatch as Normalize>::normalize(maps, gamma, beta, epsilon, false),
-        Then::Relu => <Dispatch as Normalize>::normalize(maps, gamma, beta, epsilon, true),
+        then => {
+            let bounds = Bounds::of(&then);
+            <Dispatch as Normalize>::normalize(maps, gamma, beta, epsilon, bounds)
+        }
     };
     BatchNormed {
         maps: Tensor::from_dispatch(maps),
         mean: Tensor::from_dispatch(mean),
         variance: Tensor::from_dispatch(variance),
+    }
+}
+
+pub(super) fn scale_and_shift(
+    maps: Tensor<4>,
+    scale: Tensor<1>,
+    shift: Tensor<1>,
+    then: Then,
+) -> Tensor<4> {
+    let bounds = Bounds::of(&then);
+    let shortcut = match then {
+        Then::AddRelu(shortcut) => Some(shortcut.into_dispatch()),
+        Then::Nothing | Then::Relu | Then::Relu6 => None,
+    };
+    let maps = maps.into_dispatch();
+    let (scale, shift) = (scale.into_dispatch(), shift.into_dispatch());
+    Tensor::from_dispatch(match shortcut {
+        Some(shortcut) => <Dispatch as Move>::move_and_add(maps, scale, shift, shortcut),
+        None => <Dispatch as Move>::move_maps(maps, scale, shift, bounds),
+    })
+}
+
+/// Batch norm with statistics that stand still.
+#[backend_extension(Flex)]
+trait Move: Backend {
+    fn move_maps(
+        maps: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        bounds: Bounds,
+    ) -> FloatTensor<Self>;
+
+    /// The same with `shortcut` added before a ReLU.
+    fn move_and_add(
+        maps: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        shortcut: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+}
+
+impl Move for Flex {
+    fn move_maps(
+        maps: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        bounds: Bounds,
+    ) -> FloatTensor<Self> {
+        moved(maps, &scale, &shift, None, bounds)
+    }
+
+    fn move_and_add(
+        maps: FloatTensor<Self>,
+        scale: FloatTensor<Self>,
+        shift: FloatTensor<Self>,
+        shortcut: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        let shortcut = shortcut.to_contiguous();
+        moved(maps, &scale, &shift, Some(values(&shortcut)), Bounds::RELU)
+    }
+}
+
+fn moved(
+    maps: FlexTensor,
+    scale: &FlexTensor,
+    shift: &FlexTensor,
+    shortcut: Option<&[f32]>,
+    bounds: Bounds,
+) -> FlexTensor {
+    let layout = Layout::of(&maps);
+    let mut maps = into_values(maps);
+    let [scale, shift] = [scale, shift].map(|tensor| tensor.to_contiguous());
+    let (scale, shift) = (values(&scale), values(&shift));
+    maps.par_chunks_exact_mut(layout.plane_len())
+        .enumerate()
+        .for_each(|(index, map)| {
+            let (scale, shift) = (
+                scale[index % layout.channels],
+                shift[index % layout.channels],
+            );
+            let area = layout.plane_len();
+            Arch::new().dispatch(MovePlane {
+                map,
+                scale,
+                shift,
+                shortcut: shortcut.map(|shortcut| &shortcut[index * area..][..area]),
+                bounds,
+            });
+        });
+    tensor(maps, layout.dims())
+}
+
+struct MovePlane<'a> {
+    map: &'a mut [f32],
+    scale: f32,
+    shift: f32,
+    shortcut: Option<&'a [f32]>,
+    bounds: Bounds,
+}
+
+impl WithSimd for MovePlane<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        match self.shortcut {
+            Some(shortcut) => {
+                for (value, shortcut) in self.map.iter_mut().zip(shortcut) {
+                    *value = self
+                        .bounds
+                        .keep(*value * self.scale + self.shift + shortcut);
+                }
+            }
+            None => {
+                for value in self.map {
+                    *value = self.bounds.keep(*value * self.scale + self.shift);
+                }
+            }
+        }
     }
 }
 
@@ -87,9 +208,9 @@ impl Normalize for Flex {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        bounds: Bounds,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        forward(&maps, &gamma, &beta, None, epsilon, relu)
+        forward(&maps, &gamma, &beta, None, epsilon, bounds)
     }
 
     fn normalize_add(
@@ -99,7 +220,7 @@ impl Normalize for Flex {
         shortcut: FloatTensor<Self>,
         epsilon: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        forward(&maps, &gamma, &beta, Some(&shortcut), epsilon, true)
+        forward(&maps, &gamma, &beta, Some(&shortcut), epsilon, Bounds::RELU)
     }
 }
 
@@ -111,7 +232,7 @@ fn forward(
     beta: &FlexTensor,
     shortcut: Option<&FlexTensor>,
     epsilon: f64,
-    relu: bool,
+    bounds: Bounds,
 ) -> (FlexTensor, FlexTensor, FlexTensor) {
     let layout = Layout::of(maps);
     let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.to_contiguous());
@@ -132,7 +253,7 @@ fn forward(
                 gamma: gamma[channel],
                 beta: beta[channel],
                 epsilon,
-                relu,
+                bounds,
                 results,
             })
         })
@@ -155,7 +276,7 @@ struct Forward<'a> {
     gamma: f32,
     beta: f32,
     epsilon: f64,
-    relu: bool,
+    bounds: Bounds,
     /// The planes of the channel.
     results: Vec<&'a mut [f32]>,
 }
@@ -184,19 +305,18 @@ impl WithSimd for Forward<'_> {
         let variance = (squares / count) as f32;
         let scale = self.gamma * reciprocal(variance, self.epsilon);
         let shift = self.beta - mean * scale;
-        let floor = if self.relu { 0.0 } else { f32::NEG_INFINITY };
         for (image, results) in self.results.into_iter().enumerate() {
             let plane = layout.plane(maps, image, channel);
             match self.shortcut {
                 Some(shortcut) => {
                     let shortcut = layout.plane(shortcut, image, channel);
                     for ((result, x), shortcut) in results.iter_mut().zip(plane).zip(shortcut) {
-                        *result = at_least(x * scale + shift + shortcut, floor);
+                        *result = self.bounds.keep(x * scale + shift + shortcut);
                     }
                 }
                 None => {
                     for (result, x) in results.iter_mut().zip(plane) {
-                        *result = at_least(x * scale + shift, floor);
+                        *result = self.bounds.keep(x * scale + shift);
                     }
                 }
             }
@@ -205,10 +325,59 @@ impl WithSimd for Forward<'_> {
     }
 }
 
-/// `value` or `floor`; NaN stays NaN.
-#[inline(always)]
-fn at_least(value: f32, floor: f32) -> f32 {
-    if value < floor { floor } else { value }
+/// What an activation leaves of a value.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    floor: f32,
+    ceiling: f32,
+}
+
+impl Bounds {
+    const NONE: Self = Self {
+        floor: f32::NEG_INFINITY,
+        ceiling: f32::INFINITY,
+    };
+    const RELU: Self = Self {
+        floor: 0.0,
+        ..Self::NONE
+    };
+    const RELU6: Self = Self {
+        floor: 0.0,
+        ceiling: 6.0,
+    };
+
+    fn of(then: &Then) -> Self {
+        match then {
+            Then::Nothing => Self::NONE,
+            Then::Relu | Then::AddRelu(_) => Self::RELU,
+            Then::Relu6 => Self::RELU6,
+        }
+    }
+
+    fn is_none(self) -> bool {
+        self.floor == f32::NEG_INFINITY
+    }
+
+    /// The value or the bound that it is beyond; NaN stays NaN.
+    #[inline(always)]
+    fn keep(self, value: f32) -> f32 {
+        let value = if value < self.floor {
+            self.floor
+        } else {
+            value
+        };
+        if value > self.ceiling {
+            self.ceiling
+        } else {
+            value
+        }
+    }
+
+    /// Whether a result lies between the bounds, so that its gradient goes on.
+    #[inline(always)]
+    fn within(self, result: f32) -> bool {
+        result > self.floor && result < self.ceiling
+    }
 }
 
 fn reciprocal(variance: f32, epsilon: f64) -> f32 {
@@ -220,8 +389,9 @@ fn reciprocal(variance: f32, epsilon: f64) -> f32 {
 struct Saved {
     maps: FlexTensor,
     gamma: FlexTensor,
-    /// The results, when a ReLU made them.
+    /// The results, when an activation made them.
     results: Option<FlexTensor>,
+    bounds: Bounds,
     mean: FlexTensor,
     variance: FlexTensor,
     epsilon: f64,
@@ -235,14 +405,15 @@ impl Saved {
         beta: &FlexTensor,
         shortcut: Option<&FlexTensor>,
         epsilon: f64,
-        relu: bool,
+        bounds: Bounds,
     ) -> (Self, FlexTensor) {
         let [maps, gamma] = [maps, gamma].map(|tensor| tensor.to_contiguous());
-        let (results, mean, variance) = forward(&maps, &gamma, beta, shortcut, epsilon, relu);
+        let (results, mean, variance) = forward(&maps, &gamma, beta, shortcut, epsilon, bounds);
         let saved = Self {
             maps,
             gamma,
-            results: relu.then(|| results.clone()),
+            results: (!bounds.is_none()).then(|| results.clone()),
+            bounds,
             mean,
             variance,
             epsilon,
@@ -269,6 +440,7 @@ impl Saved {
                     channel,
                     maps,
                     results,
+                    bounds: self.bounds,
                     gamma: values(&self.gamma)[channel],
                     mean: values(&self.mean)[channel],
                     reciprocal: reciprocal(values(&self.variance)[channel], self.epsilon),
@@ -302,8 +474,9 @@ struct BackwardChannel<'a> {
     layout: Layout,
     channel: usize,
     maps: &'a [f32],
-    /// When a ReLU made them.
+    /// When an activation made them.
     results: Option<&'a [f32]>,
+    bounds: Bounds,
     gamma: f32,
     mean: f32,
     /// Of the standard deviation.
@@ -331,7 +504,8 @@ impl WithSimd for BackwardChannel<'_> {
             if let Some(results) = self.results {
                 let results = layout.plane(results, image, channel);
                 for (gradient, result) in gradient.iter_mut().zip(results) {
-                    *gradient = if *result > 0.0 { *gradient } else { 0.0 };
+                    let goes_on = self.bounds.within(*result);
+                    *gradient = if goes_on { *gradient } else { 0.0 };
                 }
             }
             total += sum(gradient, |gradient| gradient);
@@ -485,11 +659,11 @@ impl<C: CheckpointStrategy> Normalize for Autodiff<Flex, C> {
         gamma: FloatTensor<Self>,
         beta: FloatTensor<Self>,
         epsilon: f64,
-        relu: bool,
+        bounds: Bounds,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let operation = NormalizeBackward.prepare::<C>([maps.node(), gamma.node(), beta.node()]);
         let [maps, gamma, beta] = [maps, gamma, beta].map(|tensor| tensor.into_primitive());
-        let (saved, results) = Saved::forward(maps, gamma, &beta, None, epsilon, relu);
+        let (saved, results) = Saved::forward(maps, gamma, &beta, None, epsilon, bounds);
         let [mean, variance] =
             [&saved.mean, &saved.variance].map(|tensor| Self::from_inner(tensor.clone()));
         let results = match operation.compute_bound().stateful() {
@@ -510,7 +684,8 @@ impl<C: CheckpointStrategy> Normalize for Autodiff<Flex, C> {
         let operation = NormalizeAddBackward.prepare::<C>(nodes);
         let [maps, gamma, beta, shortcut] =
             [maps, gamma, beta, shortcut].map(|tensor| tensor.into_primitive());
-        let (saved, results) = Saved::forward(maps, gamma, &beta, Some(&shortcut), epsilon, true);
+        let (saved, results) =
+            Saved::forward(maps, gamma, &beta, Some(&shortcut), epsilon, Bounds::RELU);
         let [mean, variance] =
             [&saved.mean, &saved.variance].map(|tensor| Self::from_inner(tensor.clone()));
         let results = match operation.compute_bound().stateful() {

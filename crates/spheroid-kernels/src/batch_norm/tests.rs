@@ -1,6 +1,6 @@
 use burn::tensor::{Device, Tensor, activation::relu, module};
 
-use super::{Then, batch_norm};
+use super::{Then, batch_norm, scale_and_shift};
 
 /// Numbers that look random: `index` picks a sequence.
 fn numbers(count: usize, index: usize) -> Vec<f32> {
@@ -24,6 +24,7 @@ fn run(dims: [usize; 4], kind: usize, ours: bool) -> Vec<Vec<f32>> {
         let then = match kind {
             0 => Then::Nothing,
             1 => Then::Relu,
+            3 => Then::Relu6,
             _ => Then::AddRelu(shortcut.clone()),
         };
         let found = batch_norm(maps.clone(), gamma.clone(), beta.clone(), 1e-5, then);
@@ -33,6 +34,7 @@ fn run(dims: [usize; 4], kind: usize, ours: bool) -> Vec<Vec<f32>> {
         let result = match kind {
             0 => found.output,
             1 => relu(found.output),
+            3 => found.output.clamp(0.0, 6.0),
             _ => relu(found.output + shortcut.clone()),
         };
         (result, found.mean, found.variance)
@@ -55,7 +57,7 @@ fn run(dims: [usize; 4], kind: usize, ours: bool) -> Vec<Vec<f32>> {
 #[test]
 fn values_and_gradients_are_those_of_burn() {
     for dims in [[4, 3, 5, 7], [2, 17, 1, 1], [3, 2, 16, 16]] {
-        for kind in 0..3 {
+        for kind in 0..4 {
             let [ours, burns] = [true, false].map(|ours| run(dims, kind, ours));
             assert_eq!(ours.len(), burns.len());
             for (index, (ours, burns)) in ours.iter().zip(&burns).enumerate() {
@@ -87,4 +89,34 @@ fn without_gradients_the_result_is_the_same() {
     };
     let plain = run(&Device::flex());
     plain.assert_eq(&run(&Device::flex().autodiff()), true);
+}
+
+#[test]
+fn maps_are_scaled_and_shifted_by_channel() {
+    let dims = [3, 4, 2, 5];
+    let device = Device::flex();
+    let tensor =
+        |index| Tensor::<1>::from_floats(numbers(120, index).as_slice(), &device).reshape(dims);
+    let channels = |index| Tensor::<1>::from_floats(numbers(4, index).as_slice(), &device);
+    let expected = |then: Then| {
+        let [scale, shift] = [2, 3].map(|index| channels(index).reshape([1, 4, 1, 1]));
+        then.apply(tensor(1) * scale + shift).into_data()
+    };
+    let thens = || {
+        [
+            Then::Nothing,
+            Then::Relu,
+            Then::Relu6,
+            Then::AddRelu(tensor(4)),
+        ]
+    };
+    for (then, same) in thens().into_iter().zip(thens()) {
+        // The maps of others stay as they are.
+        let held = tensor(1);
+        let found = scale_and_shift(held.clone(), channels(2), channels(3), then);
+        held.into_data().assert_eq(&tensor(1).into_data(), true);
+        found
+            .into_data()
+            .assert_approx_eq::<f32>(&expected(same), Default::default());
+    }
 }

@@ -8,7 +8,7 @@ use burn::{
 };
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
-use spheroid_kernels::{BatchNormed, Then, batch_norm, conv2d, max_pool2d};
+use spheroid_kernels::{BatchNormed, Then, batch_norm, conv2d, max_pool2d, scale_and_shift};
 
 use super::{bounded, size};
 
@@ -265,10 +265,14 @@ pub(super) fn convolve(layer: &Conv2d, map: Tensor<4>) -> Tensor<4> {
 /// It normalises with the statistics of the batch, and follows them, when the layer and its device train, as
 /// [`BatchNorm::forward`] does.
 pub(super) fn normalize(layer: &BatchNorm, map: Tensor<4>, then: Then) -> Tensor<4> {
-    if !(map.device().is_autodiff() && layer.training.is_enabled()) {
-        return then.apply(layer.forward(map));
-    }
     let (gamma, beta) = (layer.gamma.val(), layer.beta.val());
+    if !(map.device().is_autodiff() && layer.training.is_enabled()) {
+        let [mean, variance] = [&layer.running_mean, &layer.running_var]
+            .map(|state| state.value_sync().to_device(&map.device()));
+        let scale = gamma / (variance + layer.epsilon).sqrt();
+        let shift = beta - mean * scale.clone();
+        return scale_and_shift(map, scale, shift, then);
+    }
     let BatchNormed {
         maps,
         mean,
