@@ -8,7 +8,7 @@
 //! or it does not compile. Elsewhere they are tensor formulas: burn differentiates them, any device runs them, and they hold the matrix of all similarities
 //! (4 MiB of `f32` at 1024 rows, 1 GiB at 16,384).
 //!
-//! [`conv2d`], [`batch_norm`] and [`max_pool2d`] take plain tensors on any device, and so does a step of
+//! [`conv2d`], [`depthwise_conv2d`], [`batch_norm`] and [`max_pool2d`] take plain tensors on any device, and so does a step of
 //! [`AdamW`](AdamWStep). With the feature `flex`, tensors of that
 //! backend go through operations of our own, with their gradients; others run what burn has for them.
 //!
@@ -21,6 +21,7 @@ mod adamw;
 mod batch_norm;
 mod contrastive;
 mod conv2d;
+mod depthwise;
 mod error;
 #[cfg(feature = "flex")]
 mod flex;
@@ -40,6 +41,7 @@ pub use adamw::AdamWStep;
 pub use batch_norm::{BatchNormed, Then, batch_norm, scale_and_shift};
 pub use contrastive::{Extras, RowLosses, is_fused};
 pub use conv2d::conv2d;
+pub use depthwise::depthwise_conv2d;
 pub use error::KernelError;
 pub use info_nce::{InfoNce, InfoNceConfig};
 pub use max_pool::max_pool2d;

@@ -15,7 +15,7 @@ use crate::{
 const CONFIG: &str = "encoder.json";
 const WEIGHTS: &str = "encoder.safetensors";
 /// No encoder of this crate is near it; a larger file is not one of them.
-const MOST_WEIGHT_BYTES: u64 = 4 << 30;
+pub(crate) const MOST_WEIGHT_BYTES: u64 = 4 << 30;
 
 /// Writes `encoder.safetensors` and `encoder.json` into `folder`, each whole or not at all.
 ///
@@ -96,12 +96,22 @@ pub(crate) fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T
 }
 
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, SslError> {
-    let io = |source| SslError::Io {
+    check_size(path)?;
+    std::fs::read(path).map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &Path, source: std::io::Error) -> SslError {
+    SslError::Io {
         path: path.to_owned(),
         action: "read",
         source,
-    };
-    let bytes = std::fs::metadata(path).map_err(io)?.len();
+    }
+}
+
+/// Refuses a file that is too large to be weights.
+pub(crate) fn check_size(path: &Path) -> Result<(), SslError> {
+    let metadata = std::fs::metadata(path).map_err(|source| unreadable(path, source))?;
+    let bytes = metadata.len();
     if bytes > MOST_WEIGHT_BYTES {
         let reason = format!("has {bytes} bytes; at most {MOST_WEIGHT_BYTES} are read");
         return Err(SslError::Model {
@@ -109,5 +119,5 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, SslError> {
             reason,
         });
     }
-    std::fs::read(path).map_err(io)
+    Ok(())
 }

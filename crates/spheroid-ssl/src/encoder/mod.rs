@@ -1,8 +1,10 @@
 //! Encoders: images in, features out.
 //!
-//! A [`ResNet`] is the choice for one plate; a [`Vit`] is what masked autoencoders need and what DINO was
+//! A [`ResNet`] is the choice for one plate; [`EfficientNetLite`] is one whose weights from other images a package
+//! registry has; a [`Vit`] is what masked autoencoders need and what DINO was
 //! made for; a [`UNet`]'s contracting path keeps fine structure over more depths.
 
+mod efficientnet;
 mod resnet;
 #[cfg(test)]
 mod tests;
@@ -16,6 +18,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, at_least};
 
+pub use efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
 pub use resnet::{ResNet, ResNetBlock, ResNetConfig, Stem};
 pub use unet::{UNet, UNetConfig};
 pub(crate) use vit::{TransformerBlock, layer_norm, sin_cos_positions};
@@ -30,6 +33,9 @@ pub enum EncoderConfig {
     /// A residual network.
     #[serde(rename = "resnet")]
     ResNet(ResNetConfig),
+    /// EfficientNet-Lite0.
+    #[serde(rename = "efficientnet-lite0")]
+    EfficientNetLite(EfficientNetLiteConfig),
     /// The contracting path of a U-Net.
     #[serde(rename = "unet")]
     UNet(UNetConfig),
@@ -40,11 +46,12 @@ pub enum EncoderConfig {
 
 impl EncoderConfig {
     /// Names understood by [`by_name`](Self::by_name), before their suffixes.
-    pub const NAMES: [&'static str; 7] = [
+    pub const NAMES: [&'static str; 8] = [
         "resnet10",
         "resnet18",
         "resnet34",
         "resnet50",
+        "efficientnet-lite0",
         "unet",
         "vit-tiny",
         "vit-small",
@@ -83,6 +90,7 @@ impl EncoderConfig {
                 let blocks = [3, 4, 6, 3];
                 Self::ResNet(ResNetConfig::new(planes, ResNetBlock::Bottleneck, blocks))
             }
+            "efficientnet-lite0" => Self::EfficientNetLite(EfficientNetLiteConfig::new(planes)),
             "unet" => Self::UNet(UNetConfig::new(planes)),
             "vit-tiny" => Self::Vit(VitConfig::new(planes, 192)),
             _ => Self::Vit(VitConfig::new(planes, 384)),
@@ -113,6 +121,7 @@ impl EncoderConfig {
     pub fn build(&self, seed: u64, device: &Device) -> Result<Encoder, ParamError> {
         let encoder = match self {
             Self::ResNet(config) => Encoder::ResNet(config.build(device)?),
+            Self::EfficientNetLite(config) => Encoder::EfficientNetLite(config.build(device)?),
             Self::UNet(config) => Encoder::UNet(config.build(device)?),
             Self::Vit(config) => Encoder::Vit(config.build(device)?),
         };
@@ -181,6 +190,8 @@ impl Pooling {
 pub enum Encoder {
     /// A residual network.
     ResNet(ResNet),
+    /// EfficientNet-Lite0.
+    EfficientNetLite(EfficientNetLite),
     /// The contracting path of a U-Net.
     UNet(UNet),
     /// A vision transformer.
@@ -188,14 +199,15 @@ pub enum Encoder {
 }
 
 impl Encoder {
-    /// Feature maps of every depth, shallow first: the stem and the four stages of a ResNet, the five
-    /// levels of a U-Net, the patches after every block of a transformer.
+    /// Feature maps of every depth, shallow first: the stem and the four stages of a ResNet, the
+    /// stem, the seven stages and the head of EfficientNet-Lite0, the five levels of a U-Net, the patches after every block of a transformer.
     ///
     /// # Shapes
     /// `images` `[batch, plane, row, column]`; output `[batch, channel, row, column]` each.
     pub fn depths(&self, images: Tensor<4>) -> Vec<Tensor<4>> {
         match self {
             Self::ResNet(network) => network.depths(images),
+            Self::EfficientNetLite(network) => network.depths(images),
             Self::UNet(network) => network.depths(images),
             Self::Vit(network) => network.depths(images),
         }
@@ -209,6 +221,7 @@ impl Encoder {
     pub fn forward(&self, images: Tensor<4>) -> Tensor<2> {
         let mut depths = match self {
             Self::ResNet(network) => network.depths(images),
+            Self::EfficientNetLite(network) => network.depths(images),
             Self::UNet(network) => network.depths(images),
             Self::Vit(network) => return network.class_token(images),
         };
@@ -240,6 +253,7 @@ impl Encoder {
     pub fn channels(&self) -> Vec<usize> {
         match self {
             Self::ResNet(network) => network.channels(),
+            Self::EfficientNetLite(network) => network.channels(),
             Self::UNet(network) => network.channels(),
             Self::Vit(network) => network.channels(),
         }
@@ -268,6 +282,7 @@ impl Encoder {
     pub fn planes(&self) -> usize {
         match self {
             Self::ResNet(network) => network.planes(),
+            Self::EfficientNetLite(network) => network.planes(),
             Self::UNet(network) => network.planes(),
             Self::Vit(network) => network.planes(),
         }
@@ -276,7 +291,7 @@ impl Encoder {
     /// What both sides of an image must be a multiple of.
     pub fn granularity(&self) -> usize {
         match self {
-            Self::ResNet(_) => 1,
+            Self::ResNet(_) | Self::EfficientNetLite(_) => 1,
             Self::UNet(_) => UNet::GRANULARITY,
             Self::Vit(network) => network.patch(),
         }

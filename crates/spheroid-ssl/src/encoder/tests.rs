@@ -41,6 +41,7 @@ fn assert_alike(name: &str, config: &EncoderConfig) {
         .remap(shortcuts);
     let loaded = match &mut encoder {
         Encoder::ResNet(network) => network.load_from(&mut store),
+        Encoder::EfficientNetLite(network) => network.load_from(&mut store),
         Encoder::UNet(network) => network.load_from(&mut store),
         Encoder::Vit(network) => network.load_from(&mut store),
     }
@@ -129,6 +130,7 @@ fn every_named_encoder_says_what_it_gives() {
         ("resnet18", 512),
         ("resnet34", 512),
         ("resnet50", 2048),
+        ("efficientnet-lite0", 1280),
         ("unet", 1024),
         ("vit-tiny", 192),
         ("vit-small", 384),
