@@ -4,7 +4,7 @@
 //! `cargo run --release --example compare_methods -- --seeds 1-10 --methods default,untrained`
 //! `cargo run --release --example compare_methods -- --methods simclr,vicreg+one_day --seconds 20`
 //!
-//! A method is NAME[@ENCODER][+POSITIVES][+BATCHES][+rate=R][+epochs=N], such as `mae@vit-tiny-p8-w96`,
+//! A method is NAME[@ENCODER][+weights=FILE][+POSITIVES][+BATCHES][+rate=R][+epochs=N], such as `mae@vit-tiny-p8-w96`,
 //! `simclr+other_day+one_day` or `byol+rate=2e-3`; `default` is what `rank_plate` does, `untrained` its encoder
 //! as it starts.
 //! Every method is ranked by its features joined with morphology and by its features alone. The last rows
@@ -129,6 +129,8 @@ fn parse(
     for part in parts {
         if let Some(rate) = part.strip_prefix("rate=") {
             config.train.learning_rate = rate.parse()?;
+        } else if let Some(path) = part.strip_prefix("weights=") {
+            config = config.with_weights(path.into());
         } else if let Some(count) = part.strip_prefix("epochs=") {
             epochs = Some(count.parse()?);
         } else if let Ok(positives) = support::named(part) {

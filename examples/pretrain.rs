@@ -63,6 +63,9 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         (None, None) => return Err("give --data or --images".into()),
     };
     model.save(out)?;
+    if let Some(weights) = &model.weights {
+        println!("{weights}");
+    }
     if let Some(collapse) = model.collapse() {
         eprintln!("warning: {collapse}");
     }

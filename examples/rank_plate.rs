@@ -72,6 +72,9 @@ fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         training.resume,
         &bars,
     )?;
+    if let Some(weights) = &finished.weights {
+        println!("{weights}\n");
+    }
     print(&finished);
     warn(&finished.warnings[plate.warnings().len()..]);
     println!(

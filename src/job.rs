@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::{Embeddings, PlateMap, RankMetric, Warning};
 use spheroid_rank::{KendallTauB, RankError};
-use spheroid_ssl::Device;
+use spheroid_ssl::{Device, LoadedWeights};
 
 use crate::{
     Monitor, PipelineError, Plate,
@@ -37,6 +37,8 @@ pub struct Finished {
     pub agreement: Option<Agreement>,
     /// What was left out or is doubtful.
     pub warnings: Vec<Warning>,
+    /// What became of the file of weights that the encoder began with.
+    pub weights: Option<LoadedWeights>,
     /// The page that shows all of it.
     pub report: PathBuf,
 }
@@ -179,6 +181,21 @@ pub fn run(
             items: vec![pretrain_method.name().to_owned()],
         });
     }
+    if model
+        .weights
+        .as_ref()
+        .is_some_and(|weights| weights.untrained)
+    {
+        warnings.push(Warning {
+            what: "file of weights that were never trained; use another".to_owned(),
+            items: model
+                .config
+                .weights
+                .iter()
+                .map(|path| path.display().to_string())
+                .collect(),
+        });
+    }
     warnings.extend(model.collapse().map(|collapse| Warning {
         what: "training that failed; train with another method or more images".to_owned(),
         items: vec![collapse.to_string()],
@@ -187,6 +204,7 @@ pub fn run(
         ranked,
         agreement,
         warnings,
+        weights: model.weights.clone(),
         report: out.join("report.html"),
     };
     let report = results::report(plate, &crops, &model, config, &finished)?;

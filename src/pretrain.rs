@@ -1,15 +1,18 @@
 //! Self-supervised training on the crops of a plate.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use spheroid_augment::PolicyConfig;
 use spheroid_core::{PlateMap, atomic};
 use spheroid_ssl::{
-    Device, FrozenEncoder, SslError,
+    Device, FrozenEncoder, LoadedWeights, SslError,
     collapse::Collapse,
     encoder::{Encoder, EncoderConfig, Pooling},
-    load_encoder,
+    load_encoder, load_pretrained,
     methods::{Method, MethodConfig},
     save_encoder,
     train::{Checkpoints, Epoch, Progress, TrainConfig, Views, train},
@@ -52,6 +55,9 @@ pub struct PretrainConfig {
     pub views: ViewsConfig,
     /// The network.
     pub encoder: EncoderConfig,
+    /// The file of weights that it begins with, as [`load_pretrained`] reads it; without one they are drawn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
     /// What it learns from.
     pub method: MethodConfig,
     /// How it learns.
@@ -77,9 +83,19 @@ impl PretrainConfig {
             policy: PolicyConfig::preset(POLICY)?,
             views: ViewsConfig::default(),
             encoder: EncoderConfig::by_name(encoder, 1)?,
+            weights: None,
             method: MethodConfig::by_name(method)?,
             train,
         })
+    }
+
+    /// Begins with the weights of a file; images are normalised as for these, where that is known of the network.
+    pub fn with_weights(mut self, path: PathBuf) -> Self {
+        self.weights = Some(path);
+        if let Some(normalize) = self.encoder.pretrained_normalize() {
+            self.policy.normalize = Some(normalize);
+        }
+        self
     }
 }
 
@@ -90,6 +106,8 @@ pub struct Model {
     pub config: PretrainConfig,
     /// The network.
     pub encoder: Encoder,
+    /// What became of the file of weights that it began with.
+    pub weights: Option<LoadedWeights>,
     /// Every epoch of its training.
     pub epochs: Vec<Epoch>,
     /// Time of all steps in this run.
@@ -165,7 +183,13 @@ impl Model {
         resume: bool,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
-        let encoder = config.encoder.build(config.train.seed, device)?;
+        let mut encoder = config.encoder.build(config.train.seed, device)?;
+        let mut weights = None;
+        if let Some(path) = &config.weights {
+            let (pretrained, loaded) = load_pretrained(encoder, path)?;
+            encoder = pretrained;
+            weights = Some(loaded);
+        }
         let targets = views.targets();
         let method = config.method.build(encoder, &targets, config.train.seed)?;
         let on_progress = |progress: Progress<'_, _>| {
@@ -184,11 +208,13 @@ impl Model {
         } else {
             Vec::new()
         };
-        let identity =
-            serde_json::to_vec(&(&config, images, told)).map_err(|source| PipelineError::Json {
+        let digest = config.weights.as_deref().map(file_digest).transpose()?;
+        let identity = serde_json::to_vec(&(&config, digest, images, told)).map_err(|source| {
+            PipelineError::Json {
                 path: folder.to_owned(),
                 source,
-            })?;
+            }
+        })?;
         let checkpoints = Checkpoints {
             folder: &folder.join(CHECKPOINTS),
             identity: &hex_digest(&identity),
@@ -208,6 +234,7 @@ impl Model {
         Ok(Self {
             config,
             encoder,
+            weights,
             epochs: trained.epochs,
             took,
             waiting: (!trained.waited.is_zero())
@@ -251,6 +278,7 @@ impl Model {
         Ok(Self {
             config,
             encoder,
+            weights: None,
             epochs: Vec::new(),
             took: Duration::ZERO,
             waiting: None,
@@ -263,6 +291,11 @@ impl Model {
         FrozenEncoder::new(&self.encoder, Pooling::ALL, device)
             .with_normalize(self.config.policy.normalize.clone())
     }
+}
+
+/// Digest of what is in a file.
+fn file_digest(path: &Path) -> Result<String, PipelineError> {
+    Ok(hex_digest(&std::fs::read(path).map_err(io(path, "read"))?))
 }
 
 fn write_epochs(folder: &Path, epochs: &[Epoch]) -> Result<(), PipelineError> {

@@ -2,7 +2,12 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every example uses a part of it")]
 
-use std::{error::Error, path::Path, process::ExitCode, sync::Mutex};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Mutex,
+};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -45,10 +50,13 @@ pub struct EncoderArguments {
     /// plate map: supcon, convirt, supervised.
     #[arg(long, default_value = METHOD)]
     method: String,
-    /// Network: resnet10, resnet18, resnet34, resnet50, unet, vit-tiny or vit-small; -wN sets the width,
+    /// Network: resnet10, resnet18, resnet34, resnet50, efficientnet-lite0, unet, vit-tiny or vit-small; -wN sets the width,
     /// -small the stem of a ResNet for small images, -pN the patch of a transformer.
     #[arg(long, default_value = ENCODER)]
     encoder: String,
+    /// Weights to begin with: a file of PyTorch (.pth) or safetensors, or encoder.safetensors of another model.
+    #[arg(long)]
+    weights: Option<PathBuf>,
     /// Planes that the encoder takes at once: 1, or as many as the views of the policy show.
     #[arg(long, default_value_t = 1)]
     planes: usize,
@@ -100,10 +108,14 @@ impl EncoderArguments {
             labels: self.labels,
             ..config.views
         };
-        Ok(PretrainConfig {
+        let config = PretrainConfig {
             policy,
             views,
             ..config
+        };
+        Ok(match &self.weights {
+            Some(path) => config.with_weights(path.clone()),
+            None => config,
         })
     }
 }

@@ -103,7 +103,9 @@ pub fn load_pretrained(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| wrong(error.to_string()))?;
     let bytes = safetensors::serialize(views, None).map_err(|error| wrong(error.to_string()))?;
-    let mut store = SafetensorsStore::from_bytes(Some(bytes)).allow_partial(true).validate(false);
+    let mut store = SafetensorsStore::from_bytes(Some(bytes))
+        .allow_partial(true)
+        .validate(false);
     if !ours {
         store = store.with_from_adapter(PyTorchToBurnAdapter).remap(names());
     }

@@ -16,6 +16,7 @@ use burn::{
     tensor::{Device, Tensor},
 };
 use serde::{Deserialize, Serialize};
+use spheroid_augment::Normalize;
 use spheroid_core::{ParamError, at_least};
 
 pub use efficientnet::{EfficientNetLite, EfficientNetLiteConfig};
@@ -112,6 +113,21 @@ impl EncoderConfig {
             }
         }
         Ok(config)
+    }
+
+    /// How images were normalised for the weights that others trained for this network: as TensorFlow does for
+    /// EfficientNet-Lite0, and as torchvision does for a ResNet, whose three colours are one grey here. `None` for
+    /// networks without such weights.
+    pub fn pretrained_normalize(&self) -> Option<Normalize> {
+        let (mean, deviation) = match self {
+            Self::EfficientNetLite(_) => (127.0 / 255.0, 128.0 / 255.0),
+            Self::ResNet(_) => (0.449, 0.226),
+            Self::UNet(_) | Self::Vit(_) => return None,
+        };
+        Some(Normalize {
+            mean: vec![mean],
+            deviation: vec![deviation],
+        })
     }
 
     /// Builds the encoder with weights drawn from `seed`, the same on every device.
