@@ -352,8 +352,8 @@ impl WithSimd for TransformKernels<'_, '_> {
         for column in (0..count).step_by(STEP) {
             for (index, row) in self.rows.clone().enumerate() {
                 let mut taps = [[0.0f32; STEP]; SIDE * SIDE];
-                for lane in 0..STEP.min(count - column) {
-                    let at = row * strides[0] + (first + column + lane) * strides[1];
+                for (lane, column) in (column..count.min(column + STEP)).enumerate() {
+                    let at = row * strides[0] + (first + column) * strides[1];
                     let kernel = &weights[at..][..SIDE * SIDE];
                     for (tap, value) in kernel.iter().enumerate() {
                         let tap = if mirrored { SIDE * SIDE - 1 - tap } else { tap };
