@@ -36,6 +36,8 @@ mod product;
 #[cfg(any(feature = "flex", feature = "ndarray"))]
 mod real;
 mod sup_con;
+#[cfg(feature = "flex")]
+mod windows;
 
 pub use adamw::AdamWStep;
 pub use batch_norm::{BatchNormed, Then, batch_norm, scale_and_shift};

@@ -57,30 +57,24 @@ impl Kept {
     }
 }
 
+fn kept(len: usize) -> Option<Vec<f32>> {
+    (len >= LEAST).then(|| Kept::lock().take(len))?
+}
+
 /// Floats of any value.
 pub(crate) fn take(len: usize) -> Vec<f32> {
-    let kept = if len < LEAST {
-        None
-    } else {
-        Kept::lock().take(len)
-    };
-    match kept {
-        Some(mut block) => {
+    kept(len).map_or_else(
+        || vec![0.0; len],
+        |mut block| {
             block.resize(len, 0.0);
             block
-        }
-        None => vec![0.0; len],
-    }
+        },
+    )
 }
 
 /// Floats that are 0.
 pub(crate) fn take_zeros(len: usize) -> Vec<f32> {
-    let kept = if len < LEAST {
-        None
-    } else {
-        Kept::lock().take(len)
-    };
-    match kept {
+    match kept(len) {
         Some(mut block) => {
             block.clear();
             block.resize(len, 0.0);

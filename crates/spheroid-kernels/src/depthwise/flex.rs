@@ -1,7 +1,5 @@
 //! The depthwise convolution as an operation of the Flex backend, with its gradients.
 
-use std::ops::Range;
-
 use burn::{
     backend::{
         Autodiff, Backend, Dispatch, Flex, TensorMetadata,
@@ -21,6 +19,7 @@ use rayon::prelude::*;
 use crate::{
     flex::{is_flex, is_single, recycle, tensor, values},
     memory,
+    windows::Windows,
 };
 
 /// The operation; takes what [`takes`] has accepted.
@@ -35,7 +34,7 @@ trait Convolve: Backend {
 }
 
 pub(super) fn takes(maps: &Tensor<4>, weights: &Tensor<4>, stride: usize, padding: usize) -> bool {
-    let fit = Geometry::new(maps.dims(), weights.dims(), stride, padding).is_some();
+    let fit = windows(maps.dims(), weights.dims(), stride, padding).is_some();
     is_flex(maps) && is_single(maps) && is_single(weights) && fit
 }
 
@@ -50,90 +49,15 @@ pub(super) fn depthwise_conv2d(
     Tensor::from_dispatch(results)
 }
 
-/// Sizes of a convolution.
-#[derive(Debug, Clone, Copy)]
-struct Geometry {
+/// `None` when tensors do not fit each other or are empty.
+fn windows(
     dims: [usize; 4],
-    kernel: [usize; 2],
-    out: [usize; 2],
+    [channels, one, rows, columns]: [usize; 4],
     stride: usize,
     padding: usize,
-}
-
-impl Geometry {
-    /// `None` when tensors do not fit each other or are empty.
-    fn new(
-        dims: [usize; 4],
-        [channels, one, rows, columns]: [usize; 4],
-        stride: usize,
-        padding: usize,
-    ) -> Option<Self> {
-        let sizes = [rows, columns, stride];
-        if dims[1] != channels || one != 1 || dims.contains(&0) || sizes.contains(&0) {
-            return None;
-        }
-        let kernel = [rows, columns];
-        let along = |axis: usize| {
-            let padded = dims[2 + axis] + 2 * padding;
-            Some(padded.checked_sub(kernel[axis])? / stride + 1)
-        };
-        Some(Self {
-            out: [along(0)?, along(1)?],
-            dims,
-            kernel,
-            stride,
-            padding,
-        })
-    }
-
-    fn area(self) -> usize {
-        self.dims[2] * self.dims[3]
-    }
-
-    fn out_area(self) -> usize {
-        self.out[0] * self.out[1]
-    }
-
-    fn out_dims(self) -> [usize; 4] {
-        [self.dims[0], self.dims[1], self.out[0], self.out[1]]
-    }
-
-    fn taps(self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-
-    /// Results along an axis that see a value at `tap`, and where the first of them sees it.
-    #[inline(always)]
-    fn with_tap(self, axis: usize, tap: usize) -> (Range<usize>, usize) {
-        let first = self.padding.saturating_sub(tap).div_ceil(self.stride);
-        let end = (self.dims[2 + axis] + self.padding)
-            .saturating_sub(tap)
-            .div_ceil(self.stride)
-            .min(self.out[axis]);
-        let place = first * self.stride + tap - self.padding;
-        (first..end.max(first), place)
-    }
-
-    /// Runs `work` for every tap and row of results that sees values: with the tap, the places of the results
-    /// and the places of the values, which are `stride` apart.
-    #[inline(always)]
-    fn rows(self, mut work: impl FnMut(usize, Range<usize>, Range<usize>)) {
-        let [columns, out_columns] = [self.dims[3], self.out[1]];
-        for tap in 0..self.taps() {
-            let (ky, kx) = (tap / self.kernel[1], tap % self.kernel[1]);
-            let (rows, y) = self.with_tap(0, ky);
-            let (range, x) = self.with_tap(1, kx);
-            if range.is_empty() {
-                continue;
-            }
-            for (index, row) in rows.enumerate() {
-                let at = row * out_columns;
-                let y = y + index * self.stride;
-                let seen = y * columns + x..(y + 1) * columns;
-                work(tap, at + range.start..at + range.end, seen);
-            }
-        }
-    }
+) -> Option<Windows> {
+    let fit = dims[1] == channels && one == 1;
+    fit.then(|| Windows::new(dims, [rows, columns], stride, padding))?
 }
 
 /// A pass over one map.
@@ -155,7 +79,7 @@ enum Pass<'a> {
     },
 }
 
-struct Run<'a>(Geometry, Pass<'a>);
+struct Run<'a>(Windows, Pass<'a>);
 
 impl WithSimd for Run<'_> {
     type Output = ();
@@ -174,7 +98,7 @@ impl WithSimd for Run<'_> {
 impl Run<'_> {
     #[inline(always)]
     fn run(self, stride: usize) {
-        let Self(geometry, pass) = self;
+        let Self(windows, pass) = self;
         match pass {
             Pass::Forward {
                 map,
@@ -182,7 +106,7 @@ impl Run<'_> {
                 results,
             } => {
                 results.fill(0.0);
-                geometry.rows(|tap, places, seen| {
+                windows.rows(|tap, places, seen| {
                     let weight = weights[tap];
                     let seen = map[seen].iter().step_by(stride);
                     for (result, value) in results[places].iter_mut().zip(seen) {
@@ -196,7 +120,7 @@ impl Run<'_> {
                 map,
             } => {
                 map.fill(0.0);
-                geometry.rows(|tap, places, seen| {
+                windows.rows(|tap, places, seen| {
                     let weight = weights[tap];
                     let seen = map[seen].iter_mut().step_by(stride);
                     for (value, gradient) in seen.zip(&gradient[places]) {
@@ -209,7 +133,7 @@ impl Run<'_> {
                 map,
                 weights,
             } => {
-                geometry.rows(|tap, places, seen| {
+                windows.rows(|tap, places, seen| {
                     let seen = map[seen].iter().step_by(stride);
                     let products = seen.zip(&gradient[places]);
                     weights[tap] += products
@@ -221,70 +145,90 @@ impl Run<'_> {
     }
 }
 
-fn forward(geometry: Geometry, maps: &[f32], weights: &[f32]) -> Vec<f32> {
-    let [images, channels, _, _] = geometry.dims;
-    let mut results = memory::take(images * channels * geometry.out_area());
+/// Makes a map of `len` places of every one of `sources`, with the weights of its channel.
+fn of_planes<'a>(
+    windows: Windows,
+    sources: impl IndexedParallelIterator<Item = &'a [f32]>,
+    weights: &[f32],
+    len: usize,
+    pass: impl Fn(&'a [f32], &[f32], &mut [f32]) + Sync,
+) -> Vec<f32> {
+    let mut results = memory::take(windows.planes() * len);
     results
-        .par_chunks_exact_mut(geometry.out_area())
-        .zip(maps.par_chunks_exact(geometry.area()))
+        .par_chunks_exact_mut(len)
+        .zip(sources)
         .enumerate()
-        .for_each(|(index, (results, map))| {
-            let weights = &weights[index % channels * geometry.taps()..][..geometry.taps()];
+        .for_each(|(index, (results, source))| {
+            let channel = index % windows.dims[1];
+            let weights = &weights[channel * windows.taps()..][..windows.taps()];
+            pass(source, weights, results);
+        });
+    results
+}
+
+fn forward(windows: Windows, maps: &[f32], weights: &[f32]) -> Vec<f32> {
+    let maps = maps.par_chunks_exact(windows.area());
+    of_planes(
+        windows,
+        maps,
+        weights,
+        windows.out_area(),
+        |map, weights, results| {
             let pass = Pass::Forward {
                 map,
                 weights,
                 results,
             };
-            Arch::new().dispatch(Run(geometry, pass));
-        });
-    results
+            Arch::new().dispatch(Run(windows, pass));
+        },
+    )
 }
 
-fn map_gradient(geometry: Geometry, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
-    let [images, channels, _, _] = geometry.dims;
-    let mut maps = memory::take(images * channels * geometry.area());
-    maps.par_chunks_exact_mut(geometry.area())
-        .zip(gradient.par_chunks_exact(geometry.out_area()))
-        .enumerate()
-        .for_each(|(index, (map, gradient))| {
-            let weights = &weights[index % channels * geometry.taps()..][..geometry.taps()];
+fn map_gradient(windows: Windows, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
+    let gradient = gradient.par_chunks_exact(windows.out_area());
+    of_planes(
+        windows,
+        gradient,
+        weights,
+        windows.area(),
+        |gradient, weights, map| {
             let pass = Pass::OfMap {
                 gradient,
                 weights,
                 map,
             };
-            Arch::new().dispatch(Run(geometry, pass));
-        });
-    maps
+            Arch::new().dispatch(Run(windows, pass));
+        },
+    )
 }
 
-fn weight_gradient(geometry: Geometry, maps: &[f32], gradient: &[f32]) -> Vec<f32> {
-    let [images, channels, _, _] = geometry.dims;
-    let mut results = vec![0.0; channels * geometry.taps()];
+fn weight_gradient(windows: Windows, maps: &[f32], gradient: &[f32]) -> Vec<f32> {
+    let [images, channels, _, _] = windows.dims;
+    let mut results = vec![0.0; channels * windows.taps()];
     results
-        .par_chunks_exact_mut(geometry.taps())
+        .par_chunks_exact_mut(windows.taps())
         .enumerate()
         .for_each(|(channel, weights)| {
             for image in 0..images {
                 let index = image * channels + channel;
                 let pass = Pass::OfWeights {
-                    gradient: &gradient[index * geometry.out_area()..][..geometry.out_area()],
-                    map: &maps[index * geometry.area()..][..geometry.area()],
+                    gradient: &gradient[index * windows.out_area()..][..windows.out_area()],
+                    map: &maps[index * windows.area()..][..windows.area()],
                     weights,
                 };
-                Arch::new().dispatch(Run(geometry, pass));
+                Arch::new().dispatch(Run(windows, pass));
             }
         });
     results
 }
 
-fn geometry_of(
+fn windows_of(
     maps: &FloatTensor<Flex>,
     weights: &FloatTensor<Flex>,
     stride: usize,
     padding: usize,
-) -> Geometry {
-    Geometry::new(maps.shape().dims(), weights.shape().dims(), stride, padding)
+) -> Windows {
+    windows(maps.shape().dims(), weights.shape().dims(), stride, padding)
         .expect("shapes are checked before the operation is dispatched")
 }
 
@@ -295,10 +239,10 @@ impl Convolve for Flex {
         stride: usize,
         padding: usize,
     ) -> FloatTensor<Self> {
-        let geometry = geometry_of(&maps, &weights, stride, padding);
+        let windows = windows_of(&maps, &weights, stride, padding);
         let [maps, weights] = [maps, weights].map(|tensor| tensor.to_contiguous());
-        let results = forward(geometry, values(&maps), values(&weights));
-        tensor(results, geometry.out_dims())
+        let results = forward(windows, values(&maps), values(&weights));
+        tensor(results, windows.out_dims())
     }
 }
 
@@ -307,18 +251,18 @@ struct ConvolveBackward;
 
 impl Backward<Flex, 2> for ConvolveBackward {
     /// Both tensors, contiguous.
-    type State = (FloatTensor<Flex>, FloatTensor<Flex>, Geometry);
+    type State = (FloatTensor<Flex>, FloatTensor<Flex>, Windows);
 
     fn backward(self, ops: Ops<Self::State, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
         let [maps_node, weights_node] = ops.parents;
         let gradient = gradients.consume::<Flex>(&ops.node).to_contiguous();
-        let (maps, weights, geometry) = ops.state;
+        let (maps, weights, windows) = ops.state;
         if let Some(node) = maps_node {
-            let of_maps = map_gradient(geometry, values(&gradient), values(&weights));
-            gradients.register::<Flex>(node.id, tensor(of_maps, geometry.dims));
+            let of_maps = map_gradient(windows, values(&gradient), values(&weights));
+            gradients.register::<Flex>(node.id, tensor(of_maps, windows.dims));
         }
         if let Some(node) = weights_node {
-            let of_weights = weight_gradient(geometry, values(&maps), values(&gradient));
+            let of_weights = weight_gradient(windows, values(&maps), values(&gradient));
             gradients.register::<Flex>(node.id, tensor(of_weights, weights.shape()));
         }
         recycle(maps);
@@ -338,10 +282,10 @@ impl<C: CheckpointStrategy> Convolve for Autodiff<Flex, C> {
             OpsKind::Tracked(operation) => {
                 let [maps, weights] =
                     [&maps, &weights].map(|tensor| tensor.primitive().to_contiguous());
-                let geometry = geometry_of(&maps, &weights, stride, padding);
-                let results = forward(geometry, values(&maps), values(&weights));
-                let results = tensor(results, geometry.out_dims());
-                operation.finish((maps, weights, geometry), results)
+                let windows = windows_of(&maps, &weights, stride, padding);
+                let results = forward(windows, values(&maps), values(&weights));
+                let results = tensor(results, windows.out_dims());
+                operation.finish((maps, weights, windows), results)
             }
             OpsKind::UnTracked(operation) => operation.finish(Flex::convolve_depthwise(
                 maps.into_primitive(),

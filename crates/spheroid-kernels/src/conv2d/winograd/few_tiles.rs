@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::{
     Multiply, SIDE,
-    transform::{FoldKernels, Kernels, Maps, Planes, Rule, Tiles},
+    transform::{FoldKernels, Kernels, Planes, Rule, Sides},
 };
 use crate::{conv2d::passes::Geometry, memory, product::Product};
 
@@ -25,18 +25,16 @@ pub(super) fn convolve(
         images: image_count,
         inputs,
         outputs,
-        size,
-        padding,
         ..
     } = geometry;
-    let tiles = Tiles::new(out);
-    let count = tiles.count();
-    let of_images = Maps::padded(inputs, size, tiles, padding);
+    let sides = Sides::new(geometry, out);
+    let count = sides.tiles;
     let of_seen = Planes::new(image_count * count, inputs);
     let mut seen = of_seen.room();
-    of_images.unfold_all(arch, Rule::Seen, images, of_seen.split(&mut seen, count));
+    let planes = of_seen.split(&mut seen, count);
+    sides.images.unfold_all(arch, Rule::Seen, images, planes);
 
-    let area = out[0] * out[1];
+    let area = sides.results.area();
     let mut results = memory::take(image_count * outputs * area);
     // By block of channels the maps of every image.
     let mut blocks: Vec<Vec<&mut [f32]>> = Vec::new();
@@ -81,7 +79,7 @@ pub(super) fn convolve(
                     });
                 }
             }
-            let of_results = Maps::new(columns.len(), out, tiles);
+            let of_results = sides.results.with_channels(columns.len());
             let mut room = of_results.room();
             for (image, maps) in results.into_iter().enumerate() {
                 let maps = maps.chunks_exact_mut(area);
@@ -102,23 +100,17 @@ pub(super) fn weight_gradient(
         images: image_count,
         inputs,
         outputs,
-        size,
-        padding,
         ..
     } = geometry;
-    let tiles = Tiles::new(out);
-    let count = tiles.count();
-    let of_images = Maps::padded(inputs, size, tiles, padding);
-    let of_results = Maps::new(outputs, out, tiles);
+    let sides = Sides::new(geometry, out);
+    let count = sides.tiles;
     let [of_seen, of_kernels] =
         [inputs, outputs].map(|channels| Planes::new(image_count * count, channels));
     let [mut seen, mut kernels] = [of_seen, of_kernels].map(Planes::room);
-    rayon::join(
-        || of_images.unfold_all(arch, Rule::Seen, images, of_seen.split(&mut seen, count)),
-        || {
-            let planes = of_kernels.split(&mut kernels, count);
-            of_results.unfold_all(arch, Rule::Kernel, gradient, planes);
-        },
+    sides.unfold(
+        arch,
+        (images, of_seen.split(&mut seen, count)),
+        (gradient, of_kernels.split(&mut kernels, count)),
     );
     let of_output = inputs * SIDE * SIDE;
     let of_block = Planes::new(ROWS, COLUMNS);

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{
     Multiply, SIDE,
-    transform::{FoldKernels, Kernels, Maps, Planes, Rule, Tiles},
+    transform::{FoldKernels, Kernels, Planes, Rule, Sides},
 };
 use crate::{
     conv2d::passes::Geometry,
@@ -27,37 +27,33 @@ pub(super) fn convolve(
     out: [usize; 2],
 ) -> Vec<f32> {
     let Geometry {
-        inputs,
-        outputs,
-        size,
-        padding,
-        ..
+        inputs, outputs, ..
     } = geometry;
-    let tiles = Tiles::new(out);
-    let count = tiles.count();
+    let sides = Sides::new(geometry, out);
+    let count = sides.tiles;
     let of_task = geometry.images.div_ceil(rayon::current_num_threads());
     let of_task = TOGETHER.div_ceil(count).min(of_task);
     let (of_kernels, kernels) = (kernels.planes(), kernels.transform(arch));
-    let of_images = Maps::padded(inputs, size, tiles, padding);
-    let of_results = Maps::new(outputs, out, tiles);
     let [of_seen, of_sums] =
         [inputs, outputs].map(|channels| Planes::new(of_task * count, channels));
     let room = || {
         (
-            [of_images.room(), of_results.room()],
+            [sides.images.room(), sides.results.room()],
             [of_seen.room(), of_sums.room()],
         )
     };
-    let mut results = memory::take(geometry.images * of_results.len());
+    let mut results = memory::take(geometry.images * sides.results.len());
     results
-        .par_chunks_mut(of_task * of_results.len())
-        .zip(images.par_chunks(of_task * of_images.len()))
+        .par_chunks_mut(of_task * sides.results.len())
+        .zip(images.par_chunks(of_task * sides.images.len()))
         .for_each_init(room, |([room, results_room], [seen, sums]), task| {
             let (results, images) = task;
-            let images = images.chunks_exact(of_images.len());
+            let images = images.chunks_exact(sides.images.len());
             let rows = images.len() * count;
             for (image, mut planes) in images.zip(of_seen.split(seen, count)) {
-                of_images.unfold(arch, Rule::Seen, image, room, &mut planes);
+                sides
+                    .images
+                    .unfold(arch, Rule::Seen, image, room, &mut planes);
             }
             let points = sums
                 .par_chunks_mut(of_sums.apart())
@@ -80,10 +76,12 @@ pub(super) fn convolve(
                     },
                 });
             });
-            let results = results.chunks_exact_mut(of_results.len());
+            let results = results.chunks_exact_mut(sides.results.len());
             for (image, maps) in results.enumerate() {
-                let maps = maps.chunks_exact_mut(out[0] * out[1]);
-                of_results.fold(arch, sums, of_sums, image * count, results_room, maps);
+                let maps = maps.chunks_exact_mut(sides.results.area());
+                sides
+                    .results
+                    .fold(arch, sums, of_sums, image * count, results_room, maps);
             }
         });
     results
@@ -97,33 +95,25 @@ pub(super) fn weight_gradient(
     out: [usize; 2],
 ) -> Vec<f32> {
     let Geometry {
-        inputs,
-        outputs,
-        size,
-        padding,
-        ..
+        inputs, outputs, ..
     } = geometry;
-    let tiles = Tiles::new(out);
-    let count = tiles.count();
+    let sides = Sides::new(geometry, out);
+    let count = sides.tiles;
     let of_part = OF_PART.div_ceil(count).min(geometry.images);
-    let of_images = Maps::padded(inputs, size, tiles, padding);
-    let of_results = Maps::new(outputs, out, tiles);
     let [of_seen, of_kernels] =
         [inputs, outputs].map(|channels| Planes::new(of_part * count, channels));
     let of_sums = Planes::new(inputs, outputs);
     let [mut seen, mut kernels, mut sums] = [of_seen, of_kernels, of_sums].map(Planes::room);
     let parts = images
-        .chunks(of_part * of_images.len())
-        .zip(gradient.chunks(of_part * of_results.len()));
+        .chunks(of_part * sides.images.len())
+        .zip(gradient.chunks(of_part * sides.results.len()));
     for (part, (images, gradient)) in parts.enumerate() {
-        rayon::join(
-            || of_images.unfold_all(arch, Rule::Seen, images, of_seen.split(&mut seen, count)),
-            || {
-                let planes = of_kernels.split(&mut kernels, count);
-                of_results.unfold_all(arch, Rule::Kernel, gradient, planes);
-            },
+        sides.unfold(
+            arch,
+            (images, of_seen.split(&mut seen, count)),
+            (gradient, of_kernels.split(&mut kernels, count)),
         );
-        let depth = images.len() / of_images.len() * count;
+        let depth = images.len() / sides.images.len() * count;
         sums.par_chunks_mut(of_sums.apart())
             .zip(seen.par_chunks(of_seen.apart()))
             .zip(kernels.par_chunks(of_kernels.apart()))

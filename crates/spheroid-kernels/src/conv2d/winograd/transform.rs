@@ -6,6 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{POINTS, REACH, SIDE};
+use crate::conv2d::passes::Geometry;
 use crate::{
     memory::Room,
     product::{MOST_ROWS, STEP, distance},
@@ -84,7 +85,7 @@ pub(super) struct Maps {
 
 impl Maps {
     /// Maps of which `tiles` are results.
-    pub(super) fn new(channels: usize, size: [usize; 2], tiles: Tiles) -> Self {
+    fn new(channels: usize, size: [usize; 2], tiles: Tiles) -> Self {
         let places = [SIDE * tiles.rows, SIDE * tiles.columns];
         Self {
             channels,
@@ -96,7 +97,7 @@ impl Maps {
     }
 
     /// Maps of which the results of `tiles` are made.
-    pub(super) fn padded(channels: usize, size: [usize; 2], tiles: Tiles, padding: usize) -> Self {
+    fn padded(channels: usize, size: [usize; 2], tiles: Tiles, padding: usize) -> Self {
         let maps = Self::new(channels, size, tiles);
         Self {
             padding,
@@ -105,7 +106,8 @@ impl Maps {
         }
     }
 
-    fn area(self) -> usize {
+    /// Places of a map.
+    pub(super) fn area(self) -> usize {
         self.size[0] * self.size[1]
     }
 
@@ -167,6 +169,11 @@ impl Maps {
         );
     }
 
+    /// Some channels of the maps.
+    pub(super) fn with_channels(self, channels: usize) -> Self {
+        Self { channels, ..self }
+    }
+
     /// Makes the maps of an image of what stands at all points.
     pub(super) fn fold<'a>(
         self,
@@ -193,6 +200,49 @@ impl Maps {
                 }
             }
         }
+    }
+}
+
+/// The maps on both sides of a convolution.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sides {
+    /// Number of tiles of an image.
+    pub(super) tiles: usize,
+    pub(super) images: Maps,
+    pub(super) results: Maps,
+}
+
+impl Sides {
+    pub(super) fn new(geometry: Geometry, out: [usize; 2]) -> Self {
+        let Geometry {
+            inputs,
+            outputs,
+            size,
+            padding,
+            ..
+        } = geometry;
+        let tiles = Tiles::new(out);
+        Self {
+            tiles: tiles.count(),
+            images: Maps::padded(inputs, size, tiles, padding),
+            results: Maps::new(outputs, out, tiles),
+        }
+    }
+
+    /// Transforms `images` into `seen`, and the gradients of their results as kernels.
+    pub(super) fn unfold(
+        self,
+        arch: Arch,
+        (images, seen): (&[f32], Vec<Vec<&mut [f32]>>),
+        (gradient, kernels): (&[f32], Vec<Vec<&mut [f32]>>),
+    ) {
+        rayon::join(
+            || self.images.unfold_all(arch, Rule::Seen, images, seen),
+            || {
+                self.results
+                    .unfold_all(arch, Rule::Kernel, gradient, kernels)
+            },
+        );
     }
 }
 
