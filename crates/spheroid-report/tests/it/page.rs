@@ -249,7 +249,12 @@ fn tags_are_balanced_and_attributes_well_formed() {
             assert_eq!(open.pop(), Some(closed));
         } else if name != "!DOCTYPE" {
             for (attribute, value) in attributes(tag) {
-                assert!(!value.contains("NaN") && !value.contains("inf"), "<{tag}>");
+                // The letters of an image's bytes spell anything.
+                let number = !value.starts_with("data:");
+                assert!(
+                    !(number && (value.contains("NaN") || value.contains("inf"))),
+                    "<{tag}>"
+                );
                 match attribute {
                     "x" | "y" | "x1" | "x2" | "y1" | "y2" | "cx" | "cy" | "r" | "width"
                     | "height" => {
