@@ -130,7 +130,7 @@ fn parse(
         if let Some(rate) = part.strip_prefix("rate=") {
             config.train.learning_rate = rate.parse()?;
         } else if let Some(path) = part.strip_prefix("weights=") {
-            config = config.with_weights(path.into());
+            config.weights = Some(path.into());
         } else if let Some(count) = part.strip_prefix("epochs=") {
             epochs = Some(count.parse()?);
         } else if let Ok(positives) = support::named(part) {

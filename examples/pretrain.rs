@@ -64,7 +64,7 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     };
     model.save(out)?;
     if let Some(weights) = &model.weights {
-        println!("{weights}");
+        println!("{}", weights.loaded);
     }
     if let Some(collapse) = model.collapse() {
         eprintln!("warning: {collapse}");

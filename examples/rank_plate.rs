@@ -73,7 +73,7 @@ fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         &bars,
     )?;
     if let Some(weights) = &finished.weights {
-        println!("{weights}\n");
+        println!("{}\n", weights.loaded);
     }
     print(&finished);
     warn(&finished.warnings[plate.warnings().len()..]);

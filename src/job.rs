@@ -8,13 +8,13 @@ use std::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::{Embeddings, PlateMap, RankMetric, Warning};
 use spheroid_rank::{KendallTauB, RankError};
-use spheroid_ssl::{Device, LoadedWeights};
+use spheroid_ssl::Device;
 
 use crate::{
     Monitor, PipelineError, Plate,
     crops::Crops,
     embed::embed,
-    pretrain::{Model, PretrainConfig},
+    pretrain::{Beginning, Model, PretrainConfig},
     ranking::{FeatureSet, RankConfig, Ranked, check, morphology_baseline, rank},
     results,
 };
@@ -38,7 +38,7 @@ pub struct Finished {
     /// What was left out or is doubtful.
     pub warnings: Vec<Warning>,
     /// What became of the file of weights that the encoder began with.
-    pub weights: Option<LoadedWeights>,
+    pub weights: Option<Beginning>,
     /// The page that shows all of it.
     pub report: PathBuf,
 }
@@ -184,7 +184,7 @@ pub fn run(
     if model
         .weights
         .as_ref()
-        .is_some_and(|weights| weights.untrained)
+        .is_some_and(|weights| weights.loaded.untrained)
     {
         warnings.push(Warning {
             what: "file of weights that were never trained; use another".to_owned(),

@@ -41,6 +41,7 @@ pub const LEARNING_RATE: f64 = 2e-4;
 const SETTINGS: &str = "settings.json";
 const EPOCHS_CSV: &str = "training.csv";
 const EPOCHS_JSON: &str = "training.jsonl";
+const BEGINNING: &str = "weights.json";
 const CHECKPOINTS: &str = "checkpoints";
 
 /// Everything that fixes an encoder: stored beside its weights.
@@ -55,7 +56,9 @@ pub struct PretrainConfig {
     pub views: ViewsConfig,
     /// The network.
     pub encoder: EncoderConfig,
-    /// The file of weights that it begins with, as [`load_pretrained`] reads it; without one they are drawn.
+    /// The file of weights that it begins with, as [`load_pretrained`] reads it; without one they are drawn. When the
+    /// weights are of others and the policy does not normalise images, they are normalised as for these, where that is
+    /// known of the network.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
     /// What it learns from.
@@ -88,15 +91,16 @@ impl PretrainConfig {
             train,
         })
     }
+}
 
-    /// Begins with the weights of a file; images are normalised as for these, where that is known of the network.
-    pub fn with_weights(mut self, path: PathBuf) -> Self {
-        self.weights = Some(path);
-        if let Some(normalize) = self.encoder.pretrained_normalize() {
-            self.policy.normalize = Some(normalize);
-        }
-        self
-    }
+/// A file of weights that a training began with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beginning {
+    /// SHA-256 of the file.
+    pub sha256: String,
+    /// What became of it.
+    #[serde(flatten)]
+    pub loaded: LoadedWeights,
 }
 
 /// A trained encoder, with what fixed it.
@@ -107,7 +111,7 @@ pub struct Model {
     /// The network.
     pub encoder: Encoder,
     /// What became of the file of weights that it began with.
-    pub weights: Option<LoadedWeights>,
+    pub weights: Option<Beginning>,
     /// Every epoch of its training.
     pub epochs: Vec<Epoch>,
     /// Time of all steps in this run.
@@ -137,10 +141,12 @@ impl Model {
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
         config.train.batch = config.train.batch.min(crops.len().max(2));
+        let start = begin(&mut config, device, folder)?;
         let views = PlateViews::new(crops, map, &config.policy, config.views)?;
         Self::train_on(
             &views,
             crops.identity(),
+            start,
             config,
             device,
             folder,
@@ -156,16 +162,18 @@ impl Model {
     /// As there.
     pub fn train_on_images(
         images: &LabelledImages,
-        config: PretrainConfig,
+        mut config: PretrainConfig,
         device: &Device,
         folder: &Path,
         resume: bool,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
+        let start = begin(&mut config, device, folder)?;
         let views = ImageViews::new(images, &config.policy)?;
         Self::train_on(
             &views,
             &images.identity(),
+            start,
             config,
             device,
             folder,
@@ -177,19 +185,13 @@ impl Model {
     fn train_on<V: Views>(
         views: &V,
         images: &str,
+        (encoder, weights): (Encoder, Option<Beginning>),
         config: PretrainConfig,
         device: &Device,
         folder: &Path,
         resume: bool,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
-        let mut encoder = config.encoder.build(config.train.seed, device)?;
-        let mut weights = None;
-        if let Some(path) = &config.weights {
-            let (pretrained, loaded) = load_pretrained(encoder, path)?;
-            encoder = pretrained;
-            weights = Some(loaded);
-        }
         let targets = views.targets();
         let method = config.method.build(encoder, &targets, config.train.seed)?;
         let on_progress = |progress: Progress<'_, _>| {
@@ -208,12 +210,18 @@ impl Model {
         } else {
             Vec::new()
         };
-        let digest = config.weights.as_deref().map(file_digest).transpose()?;
-        let identity = serde_json::to_vec(&(&config, digest, images, told)).map_err(|source| {
-            PipelineError::Json {
-                path: folder.to_owned(),
-                source,
-            }
+        // What is in the file counts, not where it lies.
+        let settings = PretrainConfig {
+            weights: None,
+            ..config.clone()
+        };
+        let identity = match &weights {
+            None => serde_json::to_vec(&(&settings, images, told)),
+            Some(weights) => serde_json::to_vec(&(&settings, images, told, &weights.sha256)),
+        };
+        let identity = identity.map_err(|source| PipelineError::Json {
+            path: folder.to_owned(),
+            source,
         })?;
         let checkpoints = Checkpoints {
             folder: &folder.join(CHECKPOINTS),
@@ -247,13 +255,17 @@ impl Model {
         self.epochs.last()?.health?.collapse()
     }
 
-    /// Writes `encoder.safetensors`, `encoder.json`, `training.csv`, `training.jsonl` and `settings.json`.
+    /// Writes `encoder.safetensors`, `encoder.json`, `training.csv`, `training.jsonl` and `settings.json`, and
+    /// `weights.json` when it began with a file of weights.
     ///
     /// # Errors
     /// When a file cannot be written.
     pub fn save(&self, folder: &Path) -> Result<(), PipelineError> {
         save_encoder(folder, &self.config.encoder, &self.encoder)?;
         write_epochs(folder, &self.epochs)?;
+        if let Some(weights) = &self.weights {
+            write_json(&folder.join(BEGINNING), weights)?;
+        }
         // Last, so that a folder with settings is a finished model.
         write_json(&folder.join(SETTINGS), &self.config)
     }
@@ -264,12 +276,11 @@ impl Model {
     /// When a file is missing or does not fit the others.
     pub fn load(folder: &Path, device: &Device) -> Result<Self, PipelineError> {
         let path = folder.join(SETTINGS);
-        let text = std::fs::read_to_string(&path).map_err(io(&path, "read"))?;
-        let config: PretrainConfig =
-            serde_json::from_str(&text).map_err(|source| PipelineError::Json {
-                path: path.clone(),
-                source,
-            })?;
+        let config: PretrainConfig = read_json(&path)?;
+        let weights = match &config.weights {
+            Some(_) => Some(read_json(&folder.join(BEGINNING))?),
+            None => None,
+        };
         let (encoder_config, encoder) = load_encoder(folder, device)?;
         if encoder_config != config.encoder {
             let reason = "names another encoder than the weights beside it".to_owned();
@@ -278,7 +289,7 @@ impl Model {
         Ok(Self {
             config,
             encoder,
-            weights: None,
+            weights,
             epochs: Vec::new(),
             took: Duration::ZERO,
             waiting: None,
@@ -293,9 +304,38 @@ impl Model {
     }
 }
 
-/// Digest of what is in a file.
-fn file_digest(path: &Path) -> Result<String, PipelineError> {
-    Ok(hex_digest(&std::fs::read(path).map_err(io(path, "read"))?))
+/// The encoder that training begins with; `config` gets the normalisation that its weights ask for.
+fn begin(
+    config: &mut PretrainConfig,
+    device: &Device,
+    folder: &Path,
+) -> Result<(Encoder, Option<Beginning>), PipelineError> {
+    let encoder = config.encoder.build(config.train.seed, device)?;
+    let Some(path) = &config.weights else {
+        return Ok((encoder, None));
+    };
+    let inside = |path: &Path| path.canonicalize().ok()?.parent().map(Path::to_owned);
+    if inside(path).is_some_and(|inside| folder.canonicalize().is_ok_and(|out| out == inside)) {
+        return Err(PipelineError::Stage {
+            path: path.clone(),
+            reason: "would be overwritten by the new model: choose another folder for it"
+                .to_owned(),
+        });
+    }
+    let (encoder, loaded) = load_pretrained(encoder, path)?;
+    if !loaded.own && config.policy.normalize.is_none() {
+        config.policy.normalize = config.encoder.pretrained_normalize();
+    }
+    let sha256 = hex_digest(&std::fs::read(path).map_err(io(path, "read"))?);
+    Ok((encoder, Some(Beginning { sha256, loaded })))
+}
+
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, PipelineError> {
+    let text = std::fs::read_to_string(path).map_err(io(path, "read"))?;
+    serde_json::from_str(&text).map_err(|source| PipelineError::Json {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_epochs(folder: &Path, epochs: &[Epoch]) -> Result<(), PipelineError> {

@@ -108,14 +108,11 @@ impl EncoderArguments {
             labels: self.labels,
             ..config.views
         };
-        let config = PretrainConfig {
+        Ok(PretrainConfig {
             policy,
             views,
+            weights: self.weights.clone(),
             ..config
-        };
-        Ok(match &self.weights {
-            Some(path) => config.with_weights(path.clone()),
-            None => config,
         })
     }
 }

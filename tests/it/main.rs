@@ -17,3 +17,4 @@ mod support;
 mod tables;
 mod tone_audit;
 mod warnings;
+mod weights;

@@ -32,13 +32,16 @@ impl AdamWStep {
     /// On the Flex backend it is one pass in the memory of the tensors.
     ///
     /// # Panics
-    /// When shapes differ.
+    /// When shapes differ, or `time` is 0.
     pub fn apply<const D: usize>(
         &self,
         values: Tensor<D>,
         gradient: Tensor<D>,
         moments: [Tensor<D>; 2],
     ) -> (Tensor<D>, [Tensor<D>; 2]) {
+        let shapes = [&gradient, &moments[0], &moments[1]].map(Tensor::dims);
+        assert_eq!(shapes, [values.dims(); 3], "of gradient and moments");
+        assert!(self.time > 0, "steps are numbered from 1");
         #[cfg(feature = "flex")]
         if flex::takes(&values, &gradient, &moments) {
             return flex::apply(*self, values, gradient, moments);

@@ -63,13 +63,12 @@ fn kept(len: usize) -> Option<Vec<f32>> {
 
 /// Floats of any value.
 pub(crate) fn take(len: usize) -> Vec<f32> {
-    kept(len).map_or_else(
-        || vec![0.0; len],
-        |mut block| {
-            block.resize(len, 0.0);
-            block
-        },
-    )
+    let mut block = kept(len).unwrap_or_else(|| vec![0.0; len]);
+    block.resize(len, 0.0);
+    // Who forgets a place shall find out.
+    #[cfg(test)]
+    block.fill(f32::NAN);
+    block
 }
 
 /// Floats that are 0.

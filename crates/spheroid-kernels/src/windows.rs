@@ -27,7 +27,7 @@ impl Windows {
             return None;
         }
         let along = |axis: usize| {
-            let padded = dims[2 + axis] + 2 * padding;
+            let padded = dims[2 + axis].checked_add(padding.checked_mul(2)?)?;
             Some(padded.checked_sub(kernel[axis])? / stride + 1)
         };
         Some(Self {

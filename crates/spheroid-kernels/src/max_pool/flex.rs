@@ -61,8 +61,8 @@ fn square_windows(
     stride: usize,
     padding: usize,
 ) -> Option<Windows> {
-    let numbered = kernel * kernel <= usize::from(NONE);
-    let reach = 2 * padding <= kernel;
+    let numbered = kernel <= usize::from(NONE).isqrt();
+    let reach = padding <= kernel / 2;
     (numbered && reach).then(|| Windows::new(dims, [kernel; 2], stride, padding))?
 }
 

@@ -73,7 +73,7 @@ impl OptimizerConfig {
     /// all gradients together.
     ///
     /// # Errors
-    /// When a setting is negative, not finite, or 1 and more for a momentum.
+    /// When a setting is negative or not finite, a momentum 1 or more, or a trust or `clip_norm` 0.
     pub fn build(self, weight_decay: f64, clip_norm: Option<f64>) -> Result<Optimizer, ParamError> {
         non_negative("weight_decay", weight_decay)?;
         if let Some(norm) = clip_norm {

@@ -119,7 +119,7 @@ fn planes_that_show_the_same_give_the_same_after_adapting() {
         let (encoder, loaded) =
             load_pretrained(encoder("efficientnet-lite0", planes), &path).unwrap();
         let adapted = (planes != 3).then(|| AdaptedPlanes {
-            name: "_conv_stem.weight".to_owned(),
+            name: "conv_stem.weight".to_owned(),
             from: 3,
             to: planes,
         });
@@ -165,7 +165,7 @@ fn weights_that_were_never_trained_are_said_to_be() {
     crate::save_encoder(folder.path(), &config, &fresh).unwrap();
     let path = folder.path().join("encoder.safetensors");
     let (loaded_encoder, loaded) = load_pretrained(encoder("resnet18-w2", 1), &path).unwrap();
-    assert!(loaded.untrained && loaded.skipped.is_empty());
+    assert!(loaded.untrained && loaded.own && loaded.skipped.is_empty());
     assert!(loaded.to_string().contains("never trained"), "{loaded}");
     let input = images([2, 1, 32, 32]);
     assert_eq!(
@@ -188,12 +188,13 @@ fn files_that_do_not_fit_are_refused_with_what_is_wrong() {
     let message = reason("short.safetensors", encoder("efficientnet-lite0", 3));
     assert!(message.contains("bn1.beta is missing"), "{message}");
     let message = reason("short.safetensors", encoder("resnet18-w2", 3));
-    assert!(message.contains("more"), "{message}");
+    assert!(message.contains("conv1.weight is missing"), "{message}");
     tensors.insert("_bn1.bias".to_owned(), (vec![3], vec![0.0; 3]));
     write(&folder.path().join("shape.safetensors"), &tensors);
     let message = reason("shape.safetensors", encoder("efficientnet-lite0", 3));
+    assert!(message.contains("bn1.beta"), "{message}");
     assert!(
-        message.contains("bn1.beta") && message.contains('3'),
+        message.contains("1280") && message.contains("[3]"),
         "{message}"
     );
     for (name, bytes) in [
@@ -205,6 +206,41 @@ fn files_that_do_not_fit_are_refused_with_what_is_wrong() {
         let message = reason(name, encoder("resnet18-w2", 3));
         assert!(message.contains(name), "{message}");
     }
+    let of = |tensors: &BTreeMap<String, (Vec<usize>, Vec<f32>)>| {
+        write(&folder.path().join("odd.safetensors"), tensors);
+        reason("odd.safetensors", encoder("efficientnet-lite0", 3))
+    };
+    for (name, shape, values, expected) in [
+        (
+            "_conv_stem.weight",
+            vec![32, 5, 0, 3],
+            vec![],
+            "conv_stem.weight is empty",
+        ),
+        (
+            "_conv_stem.weight",
+            vec![0, 5, 1 << 40, 1 << 40],
+            vec![],
+            "conv_stem.weight",
+        ),
+        (
+            "_conv_stem.weight",
+            vec![3],
+            vec![0.0; 3],
+            "has the shape [3]",
+        ),
+        ("bn0.bias", vec![32], vec![0.0; 32], "holds bn0.bias twice"),
+        ("_bn0.bias", vec![1], vec![f32::NAN], "_bn0.bias holds NaN"),
+    ] {
+        let mut tensors = fixture.tensors("");
+        tensors.insert(name.to_owned(), (shape, values));
+        let message = of(&tensors);
+        assert!(message.contains(expected), "{name}: {message}");
+    }
+    let mut two = fixture.tensors("teacher.");
+    two.append(&mut fixture.tensors("student."));
+    let message = of(&two);
+    assert!(message.contains("several networks"), "{message}");
     let message = reason("nowhere.pth", encoder("resnet18-w2", 3));
     assert!(message.contains("cannot read"), "{message}");
 }

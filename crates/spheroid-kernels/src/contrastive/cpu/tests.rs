@@ -1,9 +1,10 @@
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
-use super::{backward, forward};
+use super::{EXCLUDED, FLOOR, backward, forward};
 use crate::{
     Denominator, Placement,
     contrastive::{Arrangement, Task},
+    real::{Real, vectors_mut},
 };
 
 /// The widest instructions of the processor, narrower ones, and none.
@@ -41,4 +42,27 @@ fn all_instructions_give_the_same() {
             }
         }
     }
+}
+
+struct Exp2<T>(Vec<T>);
+
+impl<T: Real> WithSimd for Exp2<T> {
+    type Output = Vec<T>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) -> Vec<T> {
+        for vector in vectors_mut::<S, T>(&mut self.0) {
+            *vector = T::exp2(simd, *vector);
+        }
+        self.0
+    }
+}
+
+#[test]
+fn what_is_excluded_vanishes() {
+    let x = [EXCLUDED, EXCLUDED - FLOOR, -127.0, -1e9];
+    let x: Vec<f64> = x.into_iter().cycle().take(16).collect();
+    let single = x.iter().map(|x| *x as f32).collect();
+    assert_eq!(Arch::new().dispatch(Exp2::<f32>(single)), [0.0; 16]);
+    assert_eq!(Arch::new().dispatch(Exp2::<f64>(x)), [0.0; 16]);
 }
