@@ -141,13 +141,12 @@ impl Model {
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
         config.train.batch = config.train.batch.min(crops.len().max(2));
-        let start = begin(&mut config, device, folder)?;
-        let views = PlateViews::new(crops, map, &config.policy, config.views)?;
+        let start = Start::new(config, device, folder)?;
+        let views = PlateViews::new(crops, map, &start.config.policy, start.config.views)?;
         Self::train_on(
             &views,
             crops.identity(),
             start,
-            config,
             device,
             folder,
             resume,
@@ -162,19 +161,18 @@ impl Model {
     /// As there.
     pub fn train_on_images(
         images: &LabelledImages,
-        mut config: PretrainConfig,
+        config: PretrainConfig,
         device: &Device,
         folder: &Path,
         resume: bool,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
-        let start = begin(&mut config, device, folder)?;
-        let views = ImageViews::new(images, &config.policy)?;
+        let start = Start::new(config, device, folder)?;
+        let views = ImageViews::new(images, &start.config.policy)?;
         Self::train_on(
             &views,
             &images.identity(),
             start,
-            config,
             device,
             folder,
             resume,
@@ -185,13 +183,17 @@ impl Model {
     fn train_on<V: Views>(
         views: &V,
         images: &str,
-        (encoder, weights): (Encoder, Option<Beginning>),
-        config: PretrainConfig,
+        start: Start,
         device: &Device,
         folder: &Path,
         resume: bool,
         monitor: &dyn Monitor,
     ) -> Result<Self, PipelineError> {
+        let Start {
+            config,
+            encoder,
+            weights,
+        } = start;
         let targets = views.targets();
         let method = config.method.build(encoder, &targets, config.train.seed)?;
         let on_progress = |progress: Progress<'_, _>| {
@@ -304,30 +306,47 @@ impl Model {
     }
 }
 
-/// The encoder that training begins with; `config` gets the normalisation that its weights ask for.
-fn begin(
-    config: &mut PretrainConfig,
-    device: &Device,
-    folder: &Path,
-) -> Result<(Encoder, Option<Beginning>), PipelineError> {
-    let encoder = config.encoder.build(config.train.seed, device)?;
-    let Some(path) = &config.weights else {
-        return Ok((encoder, None));
-    };
-    let inside = |path: &Path| path.canonicalize().ok()?.parent().map(Path::to_owned);
-    if inside(path).is_some_and(|inside| folder.canonicalize().is_ok_and(|out| out == inside)) {
-        return Err(PipelineError::Stage {
-            path: path.clone(),
-            reason: "would be overwritten by the new model: choose another folder for it"
-                .to_owned(),
-        });
+/// What training begins with.
+struct Start {
+    /// With the normalisation that the weights ask for.
+    config: PretrainConfig,
+    encoder: Encoder,
+    weights: Option<Beginning>,
+}
+
+impl Start {
+    fn new(
+        mut config: PretrainConfig,
+        device: &Device,
+        folder: &Path,
+    ) -> Result<Self, PipelineError> {
+        let mut encoder = config.encoder.build(config.train.seed, device)?;
+        let mut weights = None;
+        if let Some(path) = &config.weights {
+            let out = folder.canonicalize().ok();
+            let inside = path.canonicalize().ok();
+            let inside = inside.as_deref().and_then(Path::parent);
+            if inside.is_some() && inside == out.as_deref() {
+                return Err(PipelineError::Stage {
+                    path: path.clone(),
+                    reason: "would be overwritten by the new model: choose another folder for it"
+                        .to_owned(),
+                });
+            }
+            let (pretrained, loaded) = load_pretrained(encoder, path)?;
+            encoder = pretrained;
+            if !loaded.own && config.policy.normalize.is_none() {
+                config.policy.normalize = config.encoder.pretrained_normalize();
+            }
+            let sha256 = hex_digest(&std::fs::read(path).map_err(io(path, "read"))?);
+            weights = Some(Beginning { sha256, loaded });
+        }
+        Ok(Self {
+            config,
+            encoder,
+            weights,
+        })
     }
-    let (encoder, loaded) = load_pretrained(encoder, path)?;
-    if !loaded.own && config.policy.normalize.is_none() {
-        config.policy.normalize = config.encoder.pretrained_normalize();
-    }
-    let sha256 = hex_digest(&std::fs::read(path).map_err(io(path, "read"))?);
-    Ok((encoder, Some(Beginning { sha256, loaded })))
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T, PipelineError> {
