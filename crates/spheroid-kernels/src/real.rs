@@ -189,12 +189,13 @@ pub(crate) fn vectors_mut<S: Simd, T: Real>(values: &mut [T]) -> &mut [T::Vector
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use pulp::{Arch, WithSimd};
 
     use super::*;
 
-    struct Exp2<T>(Vec<T>);
+    /// Powers of 2.
+    pub(crate) struct Exp2<T>(pub(crate) Vec<T>);
 
     impl<T: Real> WithSimd for Exp2<T> {
         type Output = Vec<T>;

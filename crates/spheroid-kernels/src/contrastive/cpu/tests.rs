@@ -1,10 +1,10 @@
-use pulp::{Arch, Simd, WithSimd};
+use pulp::Arch;
 
 use super::{EXCLUDED, FLOOR, backward, forward};
 use crate::{
     Denominator, Placement,
     contrastive::{Arrangement, Task},
-    real::{Real, vectors_mut},
+    real::tests::Exp2,
 };
 
 /// The widest instructions of the processor, narrower ones, and none.
@@ -41,20 +41,6 @@ fn all_instructions_give_the_same() {
                 }
             }
         }
-    }
-}
-
-struct Exp2<T>(Vec<T>);
-
-impl<T: Real> WithSimd for Exp2<T> {
-    type Output = Vec<T>;
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) -> Vec<T> {
-        for vector in vectors_mut::<S, T>(&mut self.0) {
-            *vector = T::exp2(simd, *vector);
-        }
-        self.0
     }
 }
 
