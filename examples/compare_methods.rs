@@ -4,7 +4,8 @@
 //! `cargo run --release --example compare_methods -- --seeds 1-10 --methods default,untrained`
 //! `cargo run --release --example compare_methods -- --methods simclr,vicreg+one_day --seconds 20`
 //!
-//! A method is NAME[@ENCODER][+weights=FILE][+POSITIVES][+BATCHES][+rate=R][+epochs=N], such as `mae@vit-tiny-p8-w96`,
+//! A method is NAME[@ENCODER][+weights=FILE][+POSITIVES][+BATCHES][+rate=R][+layer_decay=D][+frozen=DEPTHS]
+//! [+batch_norm=STATISTICS][+epochs=N], such as `mae@vit-tiny-p8-w96`,
 //! `simclr+other_day+one_day` or `byol+rate=2e-3`; `default` is what `rank_plate` does, `untrained` its encoder
 //! as it starts.
 //! Every method is ranked by its features joined with morphology and by its features alone. The last rows
@@ -46,6 +47,9 @@ struct Arguments {
     /// epochs is set from the time of one on the first plate.
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
+    /// Plates on which a drug is harder to see.
+    #[arg(long)]
+    hard: bool,
     /// Network of methods that name none.
     #[arg(long, default_value = ENCODER)]
     encoder: String,
@@ -75,7 +79,7 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         "seed", "method", "joined", "alone", "epochs", "seconds"
     );
     for seed in first..=last {
-        let plate = SimulatedPlate::new(seed, &arguments.out)?;
+        let plate = SimulatedPlate::new(seed, arguments.hard, &arguments.out)?;
         let [morphology, by_hand] = plate.morphology()?;
         println!("{seed:4}  {:<40} {morphology:>6.3}", "morphology");
         println!("{seed:4}  {:<40} {by_hand:>6.3}", "morphology by hand");
@@ -131,6 +135,12 @@ fn parse(
             config.train.learning_rate = rate.parse()?;
         } else if let Some(path) = part.strip_prefix("weights=") {
             config.weights = Some(path.into());
+        } else if let Some(decay) = part.strip_prefix("layer_decay=") {
+            config.train.fine_tune.layer_decay = decay.parse()?;
+        } else if let Some(depths) = part.strip_prefix("frozen=") {
+            config.train.fine_tune.frozen_depths = depths.parse()?;
+        } else if let Some(statistics) = part.strip_prefix("batch_norm=") {
+            config.train.fine_tune.batch_norm = support::named(statistics)?;
         } else if let Some(count) = part.strip_prefix("epochs=") {
             epochs = Some(count.parse()?);
         } else if let Ok(positives) = support::named(part) {
@@ -153,12 +163,14 @@ struct SimulatedPlate {
 }
 
 impl SimulatedPlate {
-    fn new(seed: u64, out: &Path) -> Result<Self, Box<dyn Error>> {
-        let folder = out.join(format!("seed-{seed}"));
-        let config = PlateSimConfig {
-            seed,
-            ..PlateSimConfig::default()
+    fn new(seed: u64, hard: bool, out: &Path) -> Result<Self, Box<dyn Error>> {
+        let (name, settings) = if hard {
+            (format!("hard-{seed}"), PlateSimConfig::hard())
+        } else {
+            (format!("seed-{seed}"), PlateSimConfig::default())
         };
+        let folder = out.join(name);
+        let config = PlateSimConfig { seed, ..settings };
         let sim = config.clone().build()?;
         support::simulate(config, &folder, &support::Bars::default())?;
         let plate = Plate::open(&folder, None, PlateFormat::W96)?;

@@ -17,7 +17,11 @@ use spheroid::{
     core::{PlateFormat, StackSource, atomic},
     pretrain::{ENCODER, EPOCHS, LEARNING_RATE, METHOD, Model, POLICY, PretrainConfig},
     sim::PlateSimConfig,
-    ssl::{self, OptimizerConfig, encoder::EncoderConfig},
+    ssl::{
+        self, OptimizerConfig,
+        encoder::EncoderConfig,
+        train::{BatchNormStatistics, FineTuneConfig},
+    },
     views::{Batches, Labels, Positives, ViewsConfig},
 };
 
@@ -84,6 +88,15 @@ pub struct EncoderArguments {
     /// Peak learning rate.
     #[arg(long, default_value_t = LEARNING_RATE)]
     learning_rate: f64,
+    /// Learning rate of a depth of the encoder as a share of that of the next.
+    #[arg(long, default_value_t = 1.0)]
+    layer_decay: f64,
+    /// So many depths of the encoder stand still.
+    #[arg(long, default_value_t = 0)]
+    frozen_depths: usize,
+    /// Statistics that batch norm uses while the encoder learns: batch or running.
+    #[arg(long, value_parser = named::<BatchNormStatistics>, default_value = "batch")]
+    batch_norm: BatchNormStatistics,
     /// Backend: flex, ndarray, cpu, wgpu or cuda, as far as compiled in.
     #[arg(long, default_value = "flex")]
     pub device: String,
@@ -101,6 +114,11 @@ impl EncoderArguments {
         config.train.batch = self.batch;
         config.train.optimizer = OptimizerConfig::by_name(&self.optimizer)?;
         config.train.learning_rate = self.learning_rate;
+        config.train.fine_tune = FineTuneConfig {
+            layer_decay: self.layer_decay,
+            frozen_depths: self.frozen_depths,
+            batch_norm: self.batch_norm,
+        };
         let policy = PolicyConfig::by_name_or_path(&self.policy)?;
         let views = ViewsConfig {
             positives: self.positives,

@@ -151,6 +151,21 @@ const LEAST_SIDE: usize = 32;
 const MOST_SIDE: usize = 4096;
 
 impl PlateSimConfig {
+    /// A plate on which a drug is harder to see than on the default one: growth, look, lamp, focus, place and
+    /// response vary half as much again or more, and everything that a kill makes visible is weaker by 30 %.
+    pub fn hard() -> Self {
+        Self {
+            growth_spread: 0.15,
+            look_spread: 0.06,
+            gain_spread: 0.15,
+            focus_drift: 1.0,
+            position_spread: 0.045,
+            response_spread: 0.06,
+            effect_strength: 0.7,
+            ..Self::default()
+        }
+    }
+
     /// Checks the settings, draws the drugs and lays out the plate.
     ///
     /// # Errors

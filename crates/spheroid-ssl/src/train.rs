@@ -2,6 +2,7 @@
 
 mod batches;
 mod checkpoint;
+mod fine_tune;
 #[cfg(test)]
 mod tests;
 mod watch;
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use spheroid_core::{ParamError, at_least, positive};
 
 pub use batches::Views;
+pub use fine_tune::{BatchNormStatistics, FineTuneConfig};
 
 use crate::{
     SslError,
@@ -51,6 +53,9 @@ pub struct TrainConfig {
     pub weight_decay: f64,
     /// Bound of the length of all gradients together; `None` leaves them as they are.
     pub clip_norm: Option<f64>,
+    /// How an encoder that was trained before goes on.
+    #[serde(default)]
+    pub fine_tune: FineTuneConfig,
     /// Epochs over which the learning rate rises linearly.
     pub warmup_epochs: usize,
     /// Fixes the order of images and every view.
@@ -68,6 +73,7 @@ impl TrainConfig {
             learning_rate: 2e-3,
             weight_decay: 1e-4,
             clip_norm: None,
+            fine_tune: FineTuneConfig::default(),
             warmup_epochs: 2,
             seed,
         }
@@ -195,6 +201,7 @@ pub fn train<M: Method, V: Views>(
     mut on_progress: impl FnMut(Progress<'_, M>) -> Result<(), SslError>,
 ) -> Result<Trained<M>, SslError> {
     config.check(views.len())?;
+    config.fine_tune.check(method.encoder())?;
     let device = device.clone().autodiff();
     let mut method = method.to_device(&device).train();
     let mut optimizer = config
@@ -207,6 +214,9 @@ pub fn train<M: Method, V: Views>(
     {
         (method, optimizer, epochs) = state.apply(method, optimizer, &device)?;
     }
+    // After a resume: names of parameters are those of the checkpoint.
+    let (mut method, rates) = config.fine_tune.apply(method);
+    let mut optimizer = optimizer.with_rates(rates);
 
     // Batches are as many as when all images are in one stratum: what a stratum leaves over is joined.
     let steps_per_epoch = views.len() / config.batch.max(1) / config.accumulate;

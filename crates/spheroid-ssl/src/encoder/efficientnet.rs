@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
 use spheroid_kernels::{Then, conv2d, depthwise_conv2d};
 
-use super::{bounded, resnet::normalize, size};
+use super::{bounded, number_behind, resnet::normalize, size};
 
 /// Settings of an [`EfficientNetLite`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,6 +121,18 @@ impl EfficientNetLite {
         let head = convolve(&self.conv_head, map);
         depths.push(normalize(&self.bn1, head, Then::Relu6));
         depths
+    }
+
+    pub(super) fn depth_of(path: &[&str]) -> usize {
+        if let Some(block) = number_behind(path, "blocks") {
+            let ends = STAGES.iter().scan(0, |end, (count, ..)| {
+                *end += count;
+                Some(*end)
+            });
+            return 1 + ends.take_while(|end| *end <= block).count();
+        }
+        let is_stem = path.contains(&"conv_stem") || path.contains(&"bn0");
+        if is_stem { 0 } else { STAGES.len() + 1 }
     }
 
     pub(super) fn channels(&self) -> Vec<usize> {

@@ -265,6 +265,16 @@ impl Encoder {
         Tensor::cat(pooled.collect(), 1)
     }
 
+    /// The depth whose map a parameter makes, by the parameter's path in the network.
+    pub(crate) fn depth_of(&self, path: &[&str]) -> usize {
+        match self {
+            Self::ResNet(_) => ResNet::depth_of(path),
+            Self::EfficientNetLite(_) => EfficientNetLite::depth_of(path),
+            Self::UNet(_) => UNet::depth_of(path),
+            Self::Vit(network) => network.depth_of(path),
+        }
+    }
+
     /// Channels of the maps of [`depths`](Self::depths).
     pub fn channels(&self) -> Vec<usize> {
         match self {
@@ -318,6 +328,12 @@ impl Encoder {
         let device = self.devices().into_iter().next();
         device.expect("an encoder has weights")
     }
+}
+
+/// The number in a path behind `name`, as of a block in a list.
+fn number_behind(path: &[&str], name: &str) -> Option<usize> {
+    let at = path.iter().position(|part| *part == name)?;
+    path.get(at + 1)?.parse().ok()
 }
 
 fn mean_pool(map: Tensor<4>) -> Tensor<2> {

@@ -150,6 +150,12 @@ impl ResNet {
         [&self.layer1, &self.layer2, &self.layer3, &self.layer4]
     }
 
+    pub(super) fn depth_of(path: &[&str]) -> usize {
+        let stages = ["layer1", "layer2", "layer3", "layer4"];
+        let stage = stages.iter().position(|stage| path.contains(stage));
+        stage.map_or(0, |stage| stage + 1)
+    }
+
     pub(super) fn channels(&self) -> Vec<usize> {
         let [width, _, _, _] = self.conv1.weight.val().dims();
         let stages = self.stages().map(|stage| stage[0].channels());

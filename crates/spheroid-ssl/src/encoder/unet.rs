@@ -90,6 +90,12 @@ impl UNet {
         depths
     }
 
+    pub(super) fn depth_of(path: &[&str]) -> usize {
+        let below = ["down1", "down2", "down3", "down4"];
+        let level = below.iter().position(|level| path.contains(level));
+        level.map_or(0, |level| level + 1)
+    }
+
     pub(super) fn channels(&self) -> Vec<usize> {
         let channels = |level: &Level| level.conv2.weight.val().dims()[0];
         self.levels().map(channels).to_vec()

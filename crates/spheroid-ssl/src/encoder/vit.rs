@@ -12,7 +12,7 @@ use burn::{
 use serde::{Deserialize, Serialize};
 use spheroid_core::ParamError;
 
-use super::{bounded, size};
+use super::{bounded, number_behind, size};
 use crate::init::linear;
 
 /// Settings of a [`Vit`].
@@ -178,6 +178,15 @@ impl Vit {
                 .reshape([batch, width, rows, columns])
         });
         maps.collect()
+    }
+
+    /// What makes the tokens belongs to the first block, the last norm to the last.
+    pub(super) fn depth_of(&self, path: &[&str]) -> usize {
+        match number_behind(path, "blocks") {
+            Some(block) => block,
+            None if path.contains(&"norm") => self.blocks.len() - 1,
+            None => 0,
+        }
     }
 
     pub(super) fn channels(&self) -> Vec<usize> {

@@ -6,7 +6,7 @@ mod lars;
 use std::collections::BTreeMap;
 
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
+    module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId},
     optim::{
         DynOptimizer, DynState, GradientsParams, Sgd, SgdConfig, StateSink, StateSource,
         decay::WeightDecayConfig, momentum::MomentumConfig,
@@ -102,6 +102,7 @@ impl OptimizerConfig {
             weights,
             others,
             clip_norm,
+            rates: BTreeMap::new(),
             states: BTreeMap::new(),
         })
     }
@@ -126,6 +127,8 @@ pub struct Optimizer {
     weights: Box<dyn DynOptimizer>,
     others: Box<dyn DynOptimizer>,
     clip_norm: Option<f64>,
+    /// Share of the learning rate, where it is not the whole.
+    rates: BTreeMap<ParamId, f64>,
     states: BTreeMap<String, DynState>,
 }
 
@@ -138,6 +141,11 @@ pub(crate) struct OptimizerState {
 }
 
 impl Optimizer {
+    /// Moves these parameters at a share of the learning rate.
+    pub(crate) fn with_rates(self, rates: BTreeMap<ParamId, f64>) -> Self {
+        Self { rates, ..self }
+    }
+
     /// Moves every parameter of `module` that has a gradient.
     ///
     /// Parameters that nobody else holds are moved in their own memory: hand the module over instead of a clone.
@@ -246,11 +254,13 @@ impl ModuleMapper for Apply<'_> {
         let path = self.path.join(".");
         let state = self.optimizer.states.remove(&path);
         let rule = self.optimizer.rule(D);
+        let share = self.optimizer.rates.get(&param.id).copied();
+        let learning_rate = self.learning_rate * share.unwrap_or(1.0);
         let mut new_state = None;
         let param = param.map(|tensor| {
             let (tensor, state) = rule.step_dyn(
                 D,
-                self.learning_rate,
+                learning_rate,
                 tensor.inner().into_bridge(),
                 gradient.into_bridge(),
                 state,

@@ -528,3 +528,178 @@ fn initial_weights_depend_on_the_seed_alone() {
     assert_eq!(weights(1), weights(1));
     assert_ne!(weights(1), weights(2));
 }
+
+/// What a method holds, by path: parameters and running statistics.
+fn tensors(method: &AnyMethod) -> std::collections::BTreeMap<String, Vec<f32>> {
+    let mut store = burn::store::SafetensorsStore::from_bytes(None);
+    burn::store::ModuleSnapshot::save_into(&burn::module::Module::valid(method), &mut store)
+        .unwrap();
+    let bytes = store.get_bytes().unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let values = |view: safetensors::tensor::TensorView<'_>| {
+        let numbers = view.data().chunks_exact(4);
+        numbers
+            .map(|number| f32::from_le_bytes(number.try_into().unwrap()))
+            .collect()
+    };
+    file.tensors()
+        .into_iter()
+        .map(|(name, view)| (name, values(view)))
+        .collect()
+}
+
+fn fine_tuned(name: &str, epochs: usize, fine_tune: FineTuneConfig) -> AnyMethod {
+    let config = TrainConfig {
+        fine_tune,
+        ..config(epochs)
+    };
+    let trained = train(
+        method(name),
+        &Gratings,
+        &config,
+        &Device::flex(),
+        None,
+        |_| Ok(()),
+    );
+    trained.unwrap().method
+}
+
+/// Depth of a tensor of a ResNet's encoder, `None` for heads.
+fn depth(path: &str) -> Option<usize> {
+    if !path.contains("encoder") {
+        return None;
+    }
+    let stages = ["layer1", "layer2", "layer3", "layer4"];
+    let stage = stages.iter().position(|stage| path.contains(stage));
+    Some(stage.map_or(0, |stage| stage + 1))
+}
+
+#[test]
+fn frozen_depths_stay_as_they_were_and_the_others_learn() {
+    for name in ["simclr", "byol"] {
+        let before = tensors(&method(name));
+        let config = FineTuneConfig {
+            frozen_depths: 2,
+            ..FineTuneConfig::default()
+        };
+        let after = tensors(&fine_tuned(name, 2, config));
+        let (mut still, mut moved) = (0, 0);
+        for (path, values) in &before {
+            let same = after[path] == *values;
+            match depth(path) {
+                Some(0 | 1) => {
+                    assert!(same, "{name}: {path} moved");
+                    still += 1;
+                }
+                _ => moved += usize::from(!same),
+            }
+        }
+        assert!(
+            still > 10 && moved > 20,
+            "{name}: {still} still, {moved} moved"
+        );
+    }
+}
+
+#[test]
+fn running_statistics_stand_still_when_batch_norm_uses_them() {
+    for (batch_norm, follow) in [
+        (BatchNormStatistics::Batch, true),
+        (BatchNormStatistics::Running, false),
+    ] {
+        let config = FineTuneConfig {
+            batch_norm,
+            ..FineTuneConfig::default()
+        };
+        let before = tensors(&method("simclr"));
+        let after = tensors(&fine_tuned("simclr", 2, config));
+        let mut statistics = 0;
+        for (path, values) in before.iter().filter(|(path, _)| depth(path).is_some()) {
+            let changed = after[path] != *values;
+            if path.contains("running") {
+                statistics += 1;
+                assert_eq!(changed, follow, "{path}");
+            } else {
+                assert!(changed, "{path}");
+            }
+        }
+        assert!(statistics > 10);
+    }
+}
+
+#[test]
+fn every_depth_learns_at_a_share_of_the_rate_of_the_next() {
+    // One step of plain gradient descent is proportional to the rate.
+    let step = |layer_decay| {
+        let config = TrainConfig {
+            batch: 16,
+            optimizer: OptimizerConfig::Sgd { momentum: 0.0 },
+            weight_decay: 0.0,
+            learning_rate: 1.0,
+            warmup_epochs: 0,
+            fine_tune: FineTuneConfig {
+                layer_decay,
+                ..FineTuneConfig::default()
+            },
+            ..config(1)
+        };
+        let trained = train(
+            method("simclr"),
+            &Gratings,
+            &config,
+            &Device::flex(),
+            None,
+            |_| Ok(()),
+        );
+        tensors(&trained.unwrap().method)
+    };
+    let (before, whole, decayed) = (tensors(&method("simclr")), step(1.0), step(0.5));
+    let mut seen = 0;
+    for (path, start) in &before {
+        if path.contains("running") {
+            continue;
+        }
+        let share = depth(path).map_or(1.0, |depth| 0.5f32.powi(4 - depth as i32));
+        let moves =
+            |after: &[f32]| -> Vec<f32> { after.iter().zip(start).map(|(a, b)| a - b).collect() };
+        let (whole, decayed) = (moves(&whole[path]), moves(&decayed[path]));
+        let most = whole.iter().fold(0.0f32, |most, step| most.max(step.abs()));
+        if most < 1e-4 {
+            continue;
+        }
+        seen += 1;
+        for (whole, decayed) in whole.iter().zip(&decayed) {
+            assert!((share * whole - decayed).abs() < 2e-3 * most, "{path}");
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn fine_tuning_that_makes_no_sense_is_refused() {
+    let refused = |fine_tune| {
+        let config = TrainConfig {
+            fine_tune,
+            ..config(1)
+        };
+        let error = train(
+            method("simclr"),
+            &Gratings,
+            &config,
+            &Device::flex(),
+            None,
+            |_| Ok(()),
+        );
+        assert!(matches!(error, Err(SslError::Param(_))), "{fine_tune:?}");
+    };
+    for layer_decay in [0.0, -0.5, 1.5, f64::NAN] {
+        refused(FineTuneConfig {
+            layer_decay,
+            ..FineTuneConfig::default()
+        });
+    }
+    refused(FineTuneConfig {
+        frozen_depths: 6,
+        ..FineTuneConfig::default()
+    });
+}
