@@ -1,23 +1,19 @@
-//! One training step of SimCLR, and embedding with a frozen encoder, on every compiled-in backend.
+//! One training step of SimCLR, on every compiled-in backend.
 //!
-//! `cargo bench --bench simclr_step` (about three minutes on two cores)
+//! `cargo bench --bench simclr_step` (about two minutes on two cores)
 //!
 //! Flex is compiled in by default. Others come with their feature, and are skipped where they do
 //! not work: `cargo bench --features ndarray --bench simclr_step`, or `cpu`, `wgpu` and `cuda`;
 //! `-- flex` runs one of them.
 //!
 //! A step is the forward pass of both views with the loss, the backward pass and AdamW, each also timed by
-//! itself, until the device has finished; views are on the device before. Throughput counts views, two for each pair, or
-//! embedded images.
+//! itself, until the device has finished; views are on the device before. Throughput counts views, two for each pair.
 
 #![expect(clippy::unwrap_used, reason = "an error must stop the bench")]
 
 mod support;
 
-use std::{
-    hint::black_box,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use burn::{
     module::Module,
@@ -27,14 +23,14 @@ use burn::{
 use criterion::{
     BenchmarkId, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
 };
-use ndarray::{Array3, s};
+use ndarray::Array3;
 use spheroid::{
     augment::{Image, PolicyConfig},
-    core::{DrawKey, Embed},
+    core::DrawKey,
     pretrain::POLICY,
     ssl::{
-        Device, FrozenEncoder, OptimizerConfig,
-        encoder::{Encoder, EncoderConfig, Pooling},
+        Device, OptimizerConfig,
+        encoder::{Encoder, EncoderConfig},
         methods::{Batch, Method, MethodConfig, Targets},
     },
 };
@@ -50,8 +46,6 @@ const PARTS: [(&str, (usize, usize)); 4] = [
     ("backward", (1, 2)),
     ("optimizer", (2, 3)),
 ];
-/// Images that are embedded at once.
-const IMAGES: usize = 32;
 const LEARNING_RATE: f64 = 1e-3;
 const WEIGHT_DECAY: f64 = 1e-4;
 
@@ -89,7 +83,7 @@ fn simclr_step(criterion: &mut Criterion) {
     for (backend, device) in support::backends() {
         let device = device.autodiff();
         for (name, pairs, planes) in STEPS {
-            let crops = support::crops(pairs);
+            let crops = support::crops(pairs, 96);
             let first = views(&crops, planes, 0, &device);
             let second = views(&crops, planes, 1, &device);
             let config = MethodConfig::by_name("simclr").unwrap();
@@ -145,39 +139,12 @@ fn simclr_step(criterion: &mut Criterion) {
     group.finish();
 }
 
-fn embed(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("embed");
-    group.sampling_mode(SamplingMode::Flat);
-    group.throughput(Throughput::Elements(IMAGES as u64));
-    let crops = support::crops(IMAGES);
-    for (backend, device) in support::backends() {
-        for (name, _, planes) in STEPS {
-            let frozen = FrozenEncoder::new(&encoder(name, planes, &device), Pooling::ALL, &device);
-            let images: Vec<Array3<f32>> = crops
-                .iter()
-                .map(|crop| crop.slice(s![..planes, .., ..]).to_owned())
-                .collect();
-            let features = frozen.embed(&images).unwrap();
-            assert_eq!(features.dim(), (IMAGES, frozen.dim()));
-            assert!(features.iter().all(|value| value.is_finite()));
-
-            let (_, rows, columns) = images[0].dim();
-            let shape = format!("images={IMAGES}x{planes}x{rows}x{columns}");
-            group.bench_function(
-                BenchmarkId::new(name, format!("{shape},{backend}")),
-                |bencher| bencher.iter(|| black_box(frozen.embed(black_box(&images)).unwrap())),
-            );
-        }
-    }
-    group.finish();
-}
-
 criterion_group! {
     name = benches;
     config = Criterion::default()
         .sample_size(10)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(5));
-    targets = simclr_step, embed
+    targets = simclr_step
 }
 criterion_main!(benches);

@@ -1,13 +1,12 @@
-"""One training step of SimCLR, and embedding, with a ResNet-18: this workspace against PyTorch, in one run.
+"""One training step of SimCLR with a ResNet-18: this workspace against PyTorch, in one run.
 
 pip install torch==2.15.0 torchvision==0.29.2
 python benches/peers/simclr_step.py   (in the root of the workspace; about four minutes)
 
 32 views of 3 x 96 x 96 (16 pairs), NT-Xent at a temperature of 0.2, AdamW, 32-bit floats, two threads, views ready
 in memory. The head has two layers, 512 -> 256 -> 64. A step is forward, backward and optimiser. Both
-networks are torchvision's resnet18 without its last layer. Embedding is its forward pass in evaluation; ours
-also makes a tensor of the images and takes mean and deviation at every depth. Each time is the median of
-its repetitions; rounds alternate, so that both see the same machine.
+networks are torchvision's resnet18 without its last layer. Each time is the median of its repetitions; rounds
+alternate, so that both see the same machine.
 """
 
 import json
@@ -58,19 +57,6 @@ def step():
     return run
 
 
-def embedding():
-    encoder = network().eval()
-    images = torch.rand(2 * PAIRS, 3, 96, 96)
-
-    def run():
-        start = time.perf_counter()
-        with torch.no_grad():
-            encoder(images)
-        return [time.perf_counter() - start]
-
-    return run
-
-
 def estimate(group, name):
     paths = pathlib.Path(f"target/criterion/{group}").glob(f"{name}/*flex/new/estimates.json")
     path = max(paths, key=lambda path: path.stat().st_mtime)
@@ -87,14 +73,13 @@ def main():
         subprocess.run(command, check=True, capture_output=True, env=environment)
         for part in ("step", *PARTS):
             keep(ours, part, estimate("simclr_step", f"resnet18,{part}"))
-        keep(ours, "embed", estimate("embed", "resnet18"))
-        for name, run in [("step", step()), ("embed", embedding())]:
-            for _ in range(3):
-                run()
-            times = [run() for _ in range(15)]
-            keep(theirs, name, statistics.median(map(sum, times)))
-            for part, seconds in zip(PARTS, zip(*times) if name == "step" else []):
-                keep(theirs, part, statistics.median(seconds))
+        run = step()
+        for _ in range(3):
+            run()
+        times = [run() for _ in range(15)]
+        keep(theirs, "step", statistics.median(map(sum, times)))
+        for part, seconds in zip(PARTS, zip(*times)):
+            keep(theirs, part, statistics.median(seconds))
     print("| job | this workspace, flex | PyTorch | times as long |")
     print("|---|---|---|---|")
     for name in ours:

@@ -14,15 +14,17 @@ use spheroid::{
     ssl::{self, Backend, Device},
 };
 
-/// Crops `[3, 96, 96]` of the first spheroids of a simulated plate, as the main job makes them.
-pub fn crops(count: usize) -> Vec<Array3<f32>> {
+/// Crops `[3, side, side]` of the first spheroids of a simulated plate, as the main job makes them.
+pub fn crops(count: usize, side: usize) -> Vec<Array3<f32>> {
     let config = PlateSimConfig {
         rows: 192,
         columns: 192,
         ..PlateSimConfig::default()
     };
     let plate = config.build().unwrap();
-    let preparer = PrepareConfig::default().build().unwrap();
+    let mut config = PrepareConfig::default();
+    config.size = side;
+    let preparer = config.build().unwrap();
     (0..count)
         .map(|index| {
             let stack = plate.load(index).unwrap();
