@@ -1,6 +1,7 @@
 """Embedding with a frozen encoder: this workspace against PyTorch and ONNX Runtime, in one run.
 
-pip install torch==2.15.0 torchvision==0.29.2 efficientnet-lite-pytorch==0.1.0 onnx==1.23.2 onnxscript onnxruntime==1.32.0
+pip install torch==2.15.0 torchvision==0.29.2 \
+    efficientnet-lite-pytorch==0.1.0 onnx==1.23.2 onnxruntime==1.32.0
 python benches/peers/embed.py   (in the root of the workspace; about four minutes)
 
 32 images of three planes in memory, two threads, 32-bit floats, random weights. ONNX Runtime runs the graph that

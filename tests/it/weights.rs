@@ -64,3 +64,25 @@ fn a_file_that_is_not_of_the_encoder_is_refused() {
     let refused = run(rank_plate_for(0, plate(), &out).arg("--weights").arg(&file));
     refused.assert_refusal(&["other.pth"]);
 }
+
+#[test]
+fn frozen_depths_keep_the_weights_of_the_file_while_the_head_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+    run(&mut rank_plate_for(0, plate(), &first)).assert_success();
+    let file = first.join("model/encoder.safetensors");
+    let start = |folder: &Path, depths: &str| {
+        let mut again = rank_plate_for(1, plate(), folder);
+        again.arg("--weights").arg(&file);
+        run(again.args(["--layer-decay", "0.5", "--frozen-depths", depths]))
+    };
+    start(&second, "5").assert_success();
+    assert!(weights(&first.join("model")) == weights(&second.join("model")));
+    let settings = json(&second.join("model/settings.json"));
+    assert_eq!(settings["train"]["fine_tune"]["frozen_depths"], 5);
+
+    let third = folder.path().join("third");
+    start(&third, "2").assert_success();
+    assert!(weights(&first.join("model")) != weights(&third.join("model")));
+    start(&folder.path().join("fourth"), "6").assert_refusal(&["frozen_depths"]);
+}

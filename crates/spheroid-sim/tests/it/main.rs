@@ -72,3 +72,24 @@ fn middle(stack: &Array3<u16>) -> Array2<f64> {
         .index_axis(Axis(0), plane)
         .mapv(|v| f64::from(v) / 65535.0)
 }
+
+#[test]
+fn a_hard_plate_varies_more_and_shows_less() {
+    let (hard, plain) = (PlateSimConfig::hard(), PlateSimConfig::default());
+    let spreads = |config: &PlateSimConfig| {
+        [
+            config.growth_spread,
+            config.look_spread,
+            config.gain_spread,
+            config.focus_drift,
+            config.position_spread,
+            config.response_spread,
+        ]
+    };
+    let both = spreads(&hard).into_iter().zip(spreads(&plain));
+    assert!(both.into_iter().all(|(hard, plain)| hard >= 1.49 * plain));
+    assert!(hard.effect_strength < plain.effect_strength);
+    // The true efficacy is that of the plain plate.
+    let (hard, plain) = (hard.build().unwrap(), plain.build().unwrap());
+    assert_eq!(hard.truth(), plain.truth());
+}
