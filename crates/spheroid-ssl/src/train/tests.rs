@@ -14,6 +14,7 @@ use crate::{
     load_encoder,
     methods::{AnyMethod, MethodConfig, Targets, smallest},
     save_encoder,
+    weights::to_safetensors,
 };
 
 /// Sixteen gratings, each of an own frequency, seen at a random phase.
@@ -531,10 +532,7 @@ fn initial_weights_depend_on_the_seed_alone() {
 
 /// What a method holds, by path: parameters and running statistics.
 fn tensors(method: &AnyMethod) -> std::collections::BTreeMap<String, Vec<f32>> {
-    let mut store = burn::store::SafetensorsStore::from_bytes(None);
-    burn::store::ModuleSnapshot::save_into(&burn::module::Module::valid(method), &mut store)
-        .unwrap();
-    let bytes = store.get_bytes().unwrap();
+    let bytes = to_safetensors(method, Path::new("method.safetensors")).unwrap();
     let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let values = |view: safetensors::tensor::TensorView<'_>| {
         let numbers = view.data().chunks_exact(4);
@@ -548,20 +546,24 @@ fn tensors(method: &AnyMethod) -> std::collections::BTreeMap<String, Vec<f32>> {
         .collect()
 }
 
-fn fine_tuned(name: &str, epochs: usize, fine_tune: FineTuneConfig) -> AnyMethod {
-    let config = TrainConfig {
-        fine_tune,
-        ..config(epochs)
-    };
+fn trained(name: &str, config: &TrainConfig) -> Result<AnyMethod, SslError> {
     let trained = train(
         method(name),
         &Gratings,
-        &config,
+        config,
         &Device::flex(),
         None,
         |_| Ok(()),
     );
-    trained.unwrap().method
+    Ok(trained?.method)
+}
+
+fn fine_tuned(name: &str, epochs: usize, fine_tune: FineTuneConfig) -> Result<AnyMethod, SslError> {
+    let config = TrainConfig {
+        fine_tune,
+        ..config(epochs)
+    };
+    trained(name, &config)
 }
 
 /// Depth of a tensor of a ResNet's encoder, `None` for heads.
@@ -582,7 +584,7 @@ fn frozen_depths_stay_as_they_were_and_the_others_learn() {
             frozen_depths: 2,
             ..FineTuneConfig::default()
         };
-        let after = tensors(&fine_tuned(name, 2, config));
+        let after = tensors(&fine_tuned(name, 2, config).unwrap());
         let (mut still, mut moved) = (0, 0);
         for (path, values) in &before {
             let same = after[path] == *values;
@@ -612,7 +614,7 @@ fn running_statistics_stand_still_when_batch_norm_uses_them() {
             ..FineTuneConfig::default()
         };
         let before = tensors(&method("simclr"));
-        let after = tensors(&fine_tuned("simclr", 2, config));
+        let after = tensors(&fine_tuned("simclr", 2, config).unwrap());
         let mut statistics = 0;
         for (path, values) in before.iter().filter(|(path, _)| depth(path).is_some()) {
             let changed = after[path] != *values;
@@ -643,15 +645,7 @@ fn every_depth_learns_at_a_share_of_the_rate_of_the_next() {
             },
             ..config(1)
         };
-        let trained = train(
-            method("simclr"),
-            &Gratings,
-            &config,
-            &Device::flex(),
-            None,
-            |_| Ok(()),
-        );
-        tensors(&trained.unwrap().method)
+        tensors(&trained("simclr", &config).unwrap())
     };
     let (before, whole, decayed) = (tensors(&method("simclr")), step(1.0), step(0.5));
     let mut seen = 0;
@@ -678,19 +672,8 @@ fn every_depth_learns_at_a_share_of_the_rate_of_the_next() {
 #[test]
 fn fine_tuning_that_makes_no_sense_is_refused() {
     let refused = |fine_tune| {
-        let config = TrainConfig {
-            fine_tune,
-            ..config(1)
-        };
-        let error = train(
-            method("simclr"),
-            &Gratings,
-            &config,
-            &Device::flex(),
-            None,
-            |_| Ok(()),
-        );
-        assert!(matches!(error, Err(SslError::Param(_))), "{fine_tune:?}");
+        let result = fine_tuned("simclr", 1, fine_tune);
+        assert!(matches!(result, Err(SslError::Param(_))), "{fine_tune:?}");
     };
     for layer_decay in [0.0, -0.5, 1.5, f64::NAN] {
         refused(FineTuneConfig {
