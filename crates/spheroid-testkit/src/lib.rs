@@ -10,8 +10,10 @@
 pub mod conformance;
 mod fixture;
 mod gradient;
+mod random;
 mod tolerance;
 
 pub use fixture::{fixture_path, json_fixture};
 pub use gradient::central_difference;
+pub use random::normal;
 pub use tolerance::{Tolerance, assert_close};
