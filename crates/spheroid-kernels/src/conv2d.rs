@@ -7,8 +7,6 @@ mod passes;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "flex")]
-mod tiles;
-#[cfg(feature = "flex")]
 mod winograd;
 
 use burn::tensor::{Tensor, module, ops::ConvOptions};

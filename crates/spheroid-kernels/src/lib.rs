@@ -37,6 +37,10 @@ mod product;
 mod real;
 mod sup_con;
 #[cfg(feature = "flex")]
+mod tiles;
+#[cfg(feature = "flex")]
+mod unfolded;
+#[cfg(feature = "flex")]
 mod windows;
 
 pub use adamw::AdamWStep;

@@ -13,14 +13,14 @@ use burn::{
     },
     tensor::Tensor,
 };
-
-use super::{
-    passes::{Geometry, forward, input_gradient, weight_gradient},
-    tiles::Tile,
-};
 use pulp::Arch;
 
-use crate::flex::{is_flex, is_single, recycle, tensor, values};
+use super::passes::{forward, input_gradient, weight_gradient};
+use crate::{
+    flex::{is_flex, is_single, recycle, tensor, values},
+    tiles::Tile,
+    unfolded::Geometry,
+};
 
 /// The operation; takes what [`takes`] has accepted.
 #[backend_extension(Autodiff, Flex)]

@@ -5,167 +5,25 @@
 //! multiplies shifted views of the planes. Between two rows of results stand a few of no meaning, which are
 //! left out when results are written.
 
-use crate::memory::{self, Room};
 use rayon::prelude::*;
 
-use super::{
+use super::winograd;
+use crate::{
+    memory::{self, Room},
     tiles::{Correlate, Reduce, Tile},
-    winograd,
+    unfolded::{Geometry, Planes, Unfolded},
 };
-
-/// Sizes of a convolution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Geometry {
-    pub(super) images: usize,
-    pub(super) inputs: usize,
-    pub(super) outputs: usize,
-    /// Rows and columns of an image.
-    pub(super) size: [usize; 2],
-    pub(super) kernel: [usize; 2],
-    pub(super) stride: usize,
-    pub(super) padding: usize,
-}
-
-impl Geometry {
-    /// Rows and columns of a result; `None` when the kernel is larger than the padded image.
-    pub(super) fn out_size(&self) -> Option<[usize; 2]> {
-        let along = |axis: usize| {
-            let padded = self.size[axis].checked_add(self.padding.checked_mul(2)?)?;
-            Some(padded.checked_sub(self.kernel[axis])? / self.stride + 1)
-        };
-        Some([along(0)?, along(1)?])
-    }
-
-    fn taps(&self) -> usize {
-        self.kernel[0] * self.kernel[1]
-    }
-}
 
 /// Floats of planes that a task of several images fills at most: they stay in the second-level cache.
 const TASK: usize = 1 << 17;
 /// Outputs whose gradients are put in place together.
 const OUTPUTS_AT_ONCE: usize = 16;
-/// Outputs from which a copy of the image for every tap is cheap, and taps up to which.
-const MANY_OUTPUTS: usize = 32;
-const FEW_TAPS: usize = 9;
 /// Columns that [`Reduce`] goes over before it turns to other rows: a tile of them stays in the
 /// first-level cache.
 const BLOCK: usize = 1024;
 /// Tasks into which the gradient of the weights is cut at least where images allow it. Fixed, so that
 /// sums are added in one order whatever the number of threads.
 const PARTS: usize = 16;
-
-/// Planes of one size, one after another.
-#[derive(Debug, Clone, Copy)]
-struct Planes {
-    rows: usize,
-    pitch: usize,
-}
-
-impl Planes {
-    fn len(self) -> usize {
-        self.rows * self.pitch
-    }
-}
-
-/// How images are laid out for taps to be shifts.
-///
-/// A channel has planes for several phases: phase `(a, b)` holds, at row `r` and column `c`, the value that tap
-/// `(a, b)` sees of result `(r, c)`. A tap that lies whole multiples of `modulus` behind a phase is a shift
-/// of its plane.
-#[derive(Debug, Clone, Copy)]
-struct Unfolded {
-    plane: Planes,
-    phases: [usize; 2],
-    modulus: [usize; 2],
-    geometry: Geometry,
-}
-
-impl Unfolded {
-    fn new(geometry: Geometry, out: [usize; 2]) -> Self {
-        let Geometry { kernel, stride, .. } = geometry;
-        let with = |modulus: [usize; 2]| {
-            let along = |axis: usize| out[axis] + (kernel[axis] - 1) / modulus[axis];
-            Self {
-                plane: Planes {
-                    rows: along(0),
-                    pitch: along(1),
-                },
-                phases: [0, 1].map(|axis| kernel[axis].min(modulus[axis])),
-                modulus,
-                geometry,
-            }
-        };
-        let shared = with([stride, stride]);
-        // In small planes places of no meaning are as many as others. A phase for every tap has none, and
-        // costs copies that only many outputs are worth.
-        let wasteful = 2 * shared.plane.len() > 3 * out[0] * out[1];
-        if wasteful && geometry.outputs >= MANY_OUTPUTS && geometry.taps() <= FEW_TAPS {
-            with(kernel)
-        } else {
-            shared
-        }
-    }
-
-    /// Floats of a channel of `images` images.
-    fn channel(&self, images: usize) -> usize {
-        self.phases[0] * self.phases[1] * images * self.plane.len()
-    }
-
-    /// Shifts of the taps of a channel of `images` images, in the order of the kernel.
-    fn shifts(&self, images: usize) -> Vec<usize> {
-        let Geometry { kernel, .. } = self.geometry;
-        let [rows, columns] = self.modulus;
-        let tap = |ky: usize, kx: usize| {
-            let phase = ky % rows * self.phases[1] + kx % columns;
-            phase * images * self.plane.len() + ky / rows * self.plane.pitch + kx / columns
-        };
-        let rows = 0..kernel[0];
-        rows.flat_map(|ky| (0..kernel[1]).map(move |kx| tap(ky, kx)))
-            .collect()
-    }
-
-    /// Lays out one channel of one image in `planes`, which are 0 where the image does not reach; phases are
-    /// `apart` from each other.
-    fn fill(&self, image: &[f32], planes: &mut [f32], apart: usize) {
-        let Geometry {
-            size: [rows, columns],
-            stride,
-            padding,
-            ..
-        } = self.geometry;
-        let pitch = self.plane.pitch;
-        for a in 0..self.phases[0] {
-            // The first row that lies in the image.
-            let first = padding.saturating_sub(a).div_ceil(stride);
-            for r in first..self.plane.rows {
-                let y = r * stride + a - padding;
-                if y >= rows {
-                    break;
-                }
-                let row = &image[y * columns..][..columns];
-                for b in 0..self.phases[1] {
-                    let first = padding.saturating_sub(b).div_ceil(stride);
-                    if first >= pitch {
-                        continue;
-                    }
-                    let x = first * stride + b - padding;
-                    let at = (a * self.phases[1] + b) * apart + r * pitch + first;
-                    let out = &mut planes[at..][..pitch - first];
-                    let Some(row) = row.get(x..) else { continue };
-                    if stride == 1 {
-                        let count = row.len().min(out.len());
-                        out[..count].copy_from_slice(&row[..count]);
-                    } else {
-                        for (out, value) in out.iter_mut().zip(row.iter().step_by(stride)) {
-                            *out = *value;
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
 
 /// A matrix of weights in blocks of `rows` rows, a block with all rows of one column side by side; what is missing
 /// is 0. Column `k` of row `i` is `weights[i · stride + columns[k]]`.
@@ -276,10 +134,7 @@ fn convolve(
             for (image, results) in results.chunks_mut(out_len).enumerate() {
                 let results = results.chunks_exact_mut(area).skip(first);
                 for (result, sums) in results.zip(sums.chunks_exact(starts.len() * lanes)) {
-                    let sums = sums[image * sums_of_image..].chunks(plane.pitch);
-                    for (row, sums) in result.chunks_exact_mut(out[1]).zip(sums) {
-                        row.copy_from_slice(&sums[..out[1]]);
-                    }
+                    plane.cut(&sums[image * sums_of_image..], result, out[1]);
                 }
             }
         };

@@ -5,9 +5,9 @@ use spheroid_testkit::normal;
 
 use super::{
     conv2d,
-    passes::{Geometry, forward, input_gradient, weight_gradient},
-    tiles::Tile,
+    passes::{forward, input_gradient, weight_gradient},
 };
+use crate::{tiles::Tile, unfolded::Geometry};
 
 /// Sizes of `images`, of `weights`, stride, padding.
 type Case = ([usize; 4], [usize; 4], usize, usize);

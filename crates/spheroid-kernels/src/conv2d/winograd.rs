@@ -29,8 +29,7 @@ mod transform;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::passes::Geometry;
-use crate::product::Product;
+use crate::{product::Product, unfolded::Geometry};
 use transform::{Kernels, Tiles};
 
 /// Side of a kernel and of a tile of results.

@@ -18,7 +18,9 @@ use rayon::prelude::*;
 
 use crate::{
     flex::{is_flex, is_single, recycle, tensor, values},
-    memory,
+    memory::{self, Room},
+    tiles::{Slide, Tile},
+    unfolded::{Geometry, Unfolded},
     windows::Windows,
 };
 
@@ -60,13 +62,8 @@ fn windows(
     fit.then(|| Windows::new(dims, [rows, columns], stride, padding))?
 }
 
-/// A pass over one map.
+/// A pass back over one map.
 enum Pass<'a> {
-    Forward {
-        map: &'a [f32],
-        weights: &'a [f32],
-        results: &'a mut [f32],
-    },
     OfMap {
         gradient: &'a [f32],
         weights: &'a [f32],
@@ -100,20 +97,6 @@ impl Run<'_> {
     fn run(self, stride: usize) {
         let Self(windows, pass) = self;
         match pass {
-            Pass::Forward {
-                map,
-                weights,
-                results,
-            } => {
-                results.fill(0.0);
-                windows.rows(|tap, places, seen| {
-                    let weight = weights[tap];
-                    let seen = map[seen].iter().step_by(stride);
-                    for (result, value) in results[places].iter_mut().zip(seen) {
-                        *result += weight * value;
-                    }
-                });
-            }
             Pass::OfMap {
                 gradient,
                 weights,
@@ -145,61 +128,66 @@ impl Run<'_> {
     }
 }
 
-/// Makes a map of `len` places of every one of `sources`, with the weights of its channel.
-fn of_planes<'a>(
-    windows: Windows,
-    sources: impl IndexedParallelIterator<Item = &'a [f32]>,
-    weights: &[f32],
-    len: usize,
-    pass: impl Fn(&'a [f32], &[f32], &mut [f32]) + Sync,
-) -> Vec<f32> {
-    let mut results = memory::take(windows.planes() * len);
-    results
-        .par_chunks_exact_mut(len)
-        .zip(sources)
-        .enumerate()
-        .for_each(|(index, (results, source))| {
-            let channel = index % windows.dims[1];
-            let weights = &weights[channel * windows.taps()..][..windows.taps()];
-            pass(source, weights, results);
-        });
-    results
-}
-
 fn forward(windows: Windows, maps: &[f32], weights: &[f32]) -> Vec<f32> {
-    let maps = maps.par_chunks_exact(windows.area());
-    of_planes(
-        windows,
-        maps,
-        weights,
-        windows.out_area(),
-        |map, weights, results| {
-            let pass = Pass::Forward {
-                map,
-                weights,
-                results,
-            };
-            Arch::new().dispatch(Run(windows, pass));
-        },
-    )
+    let Windows {
+        dims: [images, channels, rows, columns],
+        kernel,
+        out,
+        stride,
+        padding,
+    } = windows;
+    let geometry = Geometry {
+        images,
+        inputs: 1,
+        outputs: 1,
+        size: [rows, columns],
+        kernel,
+        stride,
+        padding,
+    };
+    let unfolded = Unfolded::new(geometry, out);
+    let (plane, offsets) = (unfolded.plane, unfolded.shifts(1));
+    let tile = Tile::new(Arch::new());
+    let seen = (out[0] - 1) * plane.pitch + out[1];
+    let sums = seen.next_multiple_of(tile.lanes);
+    // The last vectors look beyond the last place that counts.
+    let planes = unfolded.channel(1) + tile.lanes;
+    let mut results = memory::take(windows.planes() * windows.out_area());
+    results
+        .par_chunks_exact_mut(windows.out_area())
+        .zip(maps.par_chunks_exact(windows.area()))
+        .enumerate()
+        .for_each_init(
+            || (Room::zeros(planes), Room::new(sums)),
+            |(planes, sums), (index, (result, map))| {
+                unfolded.fill(map, planes, plane.len());
+                tile.slide(Slide {
+                    source: planes,
+                    offsets: &offsets,
+                    weights: &weights[index % channels * windows.taps()..][..windows.taps()],
+                    out: sums,
+                });
+                plane.cut(sums, result, out[1]);
+            },
+        );
+    results
 }
 
 fn map_gradient(windows: Windows, gradient: &[f32], weights: &[f32]) -> Vec<f32> {
-    let gradient = gradient.par_chunks_exact(windows.out_area());
-    of_planes(
-        windows,
-        gradient,
-        weights,
-        windows.area(),
-        |gradient, weights, map| {
+    let mut maps = memory::take(windows.planes() * windows.area());
+    maps.par_chunks_exact_mut(windows.area())
+        .zip(gradient.par_chunks_exact(windows.out_area()))
+        .enumerate()
+        .for_each(|(index, (map, gradient))| {
+            let channel = index % windows.dims[1];
             let pass = Pass::OfMap {
                 gradient,
-                weights,
+                weights: &weights[channel * windows.taps()..][..windows.taps()],
                 map,
             };
             Arch::new().dispatch(Run(windows, pass));
-        },
-    )
+        });
+    maps
 }
 
 fn weight_gradient(windows: Windows, maps: &[f32], gradient: &[f32]) -> Vec<f32> {

@@ -8,7 +8,7 @@ use super::{
     Multiply, SIDE,
     transform::{FoldKernels, Kernels, Planes, Rule, Sides},
 };
-use crate::{conv2d::passes::Geometry, memory, product::Product};
+use crate::{memory, product::Product, unfolded::Geometry};
 
 /// Channels that are seen, and of the results, of a block of kernels. The transforms of a block take 307 KB.
 const ROWS: usize = 64;

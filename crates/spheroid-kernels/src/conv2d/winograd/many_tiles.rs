@@ -8,9 +8,9 @@ use super::{
     transform::{FoldKernels, Kernels, Planes, Rule, Sides},
 };
 use crate::{
-    conv2d::passes::Geometry,
     memory,
     product::{Product, STEP},
+    unfolded::Geometry,
 };
 
 /// Tiles that are multiplied together at least: as many as make the kernels worth loading.

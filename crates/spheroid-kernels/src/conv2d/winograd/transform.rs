@@ -6,7 +6,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{POINTS, REACH, SIDE};
-use crate::conv2d::passes::Geometry;
+use crate::unfolded::Geometry;
 use crate::{
     memory::Room,
     product::{MOST_ROWS, STEP, distance},

@@ -1,15 +1,15 @@
-//! The two inner loops: tiles of results kept in vector registers.
+//! The inner loops of convolutions: tiles of results kept in vector registers.
 
 use pulp::{Arch, Simd, WithSimd};
 
 /// Instructions to compute with, and the sizes that they ask for.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tile {
-    pub(super) arch: Arch,
+pub(crate) struct Tile {
+    pub(crate) arch: Arch,
     /// Values of a vector.
-    pub(super) lanes: usize,
+    pub(crate) lanes: usize,
     /// Rows of a tile of [`Correlate`] and [`Reduce`].
-    pub(super) rows: usize,
+    pub(crate) rows: usize,
 }
 
 /// Vectors of a tile of [`Correlate`], and offsets of one of [`Reduce`].
@@ -17,7 +17,7 @@ const COLUMNS: usize = 3;
 
 impl Tile {
     /// The widest vectors of `arch`, which is `Arch::new()` for those of the processor.
-    pub(super) fn new(arch: Arch) -> Self {
+    pub(crate) fn new(arch: Arch) -> Self {
         struct Sizes(Arch);
         impl WithSimd for Sizes {
             type Output = Tile;
@@ -33,11 +33,15 @@ impl Tile {
         arch.dispatch(Sizes(arch))
     }
 
-    pub(super) fn correlate(self, task: Correlate<'_>) {
+    pub(crate) fn correlate(self, task: Correlate<'_>) {
         self.arch.dispatch(task);
     }
 
-    pub(super) fn reduce(self, task: Reduce<'_>) {
+    pub(crate) fn slide(self, task: Slide<'_>) {
+        self.arch.dispatch(task);
+    }
+
+    pub(crate) fn reduce(self, task: Reduce<'_>) {
         self.arch.dispatch(task);
     }
 }
@@ -52,12 +56,12 @@ const fn many_registers<S: Simd>() -> bool {
 ///
 /// `weights` holds [`Tile::rows`] values for every offset; `out` is row-major with
 /// `starts.len() · Tile::lanes` columns.
-pub(super) struct Correlate<'a> {
-    pub(super) source: &'a [f32],
-    pub(super) starts: &'a [usize],
-    pub(super) offsets: &'a [usize],
-    pub(super) weights: &'a [f32],
-    pub(super) out: &'a mut [f32],
+pub(crate) struct Correlate<'a> {
+    pub(crate) source: &'a [f32],
+    pub(crate) starts: &'a [usize],
+    pub(crate) offsets: &'a [usize],
+    pub(crate) weights: &'a [f32],
+    pub(crate) out: &'a mut [f32],
 }
 
 impl WithSimd for Correlate<'_> {
@@ -116,20 +120,64 @@ fn correlate_tile<S: Simd, const ROWS: usize, const VECTORS: usize>(
     sums
 }
 
+/// For every place `q` of `out`: `out[q] = Σ_k weights[k] · source[offsets[k] + q]`.
+///
+/// `out` holds whole vectors.
+pub(crate) struct Slide<'a> {
+    pub(crate) source: &'a [f32],
+    pub(crate) offsets: &'a [usize],
+    pub(crate) weights: &'a [f32],
+    pub(crate) out: &'a mut [f32],
+}
+
+impl WithSimd for Slide<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (offsets, weights) = (self.offsets, self.weights.as_chunks().0);
+        // Eight sums at once hide that each waits for the one before.
+        let (source, out) = slide_tiles::<S, 8>(simd, self.source, offsets, weights, self.out);
+        let (source, out) = slide_tiles::<S, 4>(simd, source, offsets, weights, out);
+        slide_tiles::<S, 1>(simd, source, offsets, weights, out);
+    }
+}
+
+/// Makes `out` by `VECTORS` vectors at once; its last vectors, fewer than that, are left and given back with the
+/// source from where they see it.
+#[inline(always)]
+fn slide_tiles<'a, S: Simd, const VECTORS: usize>(
+    simd: S,
+    source: &'a [f32],
+    offsets: &[usize],
+    weights: &[[f32; 1]],
+    out: &'a mut [f32],
+) -> (&'a [f32], &'a mut [f32]) {
+    let whole = out.len() - out.len() % (VECTORS * S::F32_LANES);
+    let (out, rest) = out.split_at_mut(whole);
+    let starts = std::array::from_fn(|vector| vector * S::F32_LANES);
+    for (index, out) in out.chunks_exact_mut(VECTORS * S::F32_LANES).enumerate() {
+        let source = &source[index * VECTORS * S::F32_LANES..];
+        let sums = correlate_tile::<S, 1, VECTORS>(simd, source, &starts, offsets, weights);
+        store::<S, 1, VECTORS>(&sums, out, 0, 0);
+    }
+    (&source[whole..], rest)
+}
+
 /// For every offset `k` and every row `i` of `rows`: adds
 /// `Σ_q rows[i][q] · source[offsets[k] + q]`, lane by lane, to `sums[k][i]`.
 ///
 /// `rows` is row-major and holds whole vectors and as many rows as whole tiles; `sums` holds a vector for
 /// every offset and row.
-pub(super) struct Reduce<'a> {
-    pub(super) source: &'a [f32],
-    pub(super) offsets: &'a [usize],
-    pub(super) rows: &'a [f32],
+pub(crate) struct Reduce<'a> {
+    pub(crate) source: &'a [f32],
+    pub(crate) offsets: &'a [usize],
+    pub(crate) rows: &'a [f32],
     /// Distance of two rows.
-    pub(super) pitch: usize,
+    pub(crate) pitch: usize,
     /// Columns of `rows` to go over, whole vectors.
-    pub(super) columns: std::ops::Range<usize>,
-    pub(super) sums: &'a mut [f32],
+    pub(crate) columns: std::ops::Range<usize>,
+    pub(crate) sums: &'a mut [f32],
 }
 
 impl WithSimd for Reduce<'_> {
