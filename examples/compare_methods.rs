@@ -4,10 +4,13 @@
 //! `cargo run --release --example compare_methods -- --seeds 1-10 --methods default,untrained`
 //! `cargo run --release --example compare_methods -- --methods simclr,vicreg+one_day --seconds 20`
 //!
-//! A method is NAME[@ENCODER][+weights=FILE][+POSITIVES][+BATCHES][+rate=R][+layer_decay=D][+frozen=DEPTHS]
-//! [+batch_norm=STATISTICS][+epochs=N], such as `mae@vit-tiny-p8-w96`,
-//! `simclr+other_day+one_day` or `byol+rate=2e-3`; `default` is what `rank_plate` does, `untrained` its encoder
-//! as it starts.
+//! A method is NAME[@ENCODER], such as `mae@vit-tiny-p8-w96`, and parts that follow a `+` each:
+//! * what it learns from: `size=PX` of the crops, POSITIVES, BATCHES, LABELS: `simclr+other_day+one_day`;
+//! * how it learns: `weights=FILE`, `epochs=N`, `rate=R`, `layer_decay=D`, `frozen=DEPTHS`,
+//!   `batch_norm=STATISTICS`;
+//! * how it is ranked: `depths=last` (the mean of the last map, as papers do), `planes=sharpest`, `metric=NAME`.
+//!
+//! `default` is what `rank_plate` does, `untrained` its encoder as it starts; both take parts, too.
 //! Every method is ranked by its features joined with morphology and by its features alone. The last rows
 //! hold the medians.
 
@@ -26,12 +29,12 @@ use spheroid::{
     PipelineError, Plate,
     core::{Embeddings, PlateFormat},
     crops::Crops,
-    embed::embed,
+    embed::{Planes, embed},
     job::{kendall_tau, rank_features, treatment_scores},
+    prepare::PrepareConfig,
     pretrain::{ENCODER, EPOCHS, METHOD, Model, PretrainConfig},
     ranking::{FeatureSet, RankConfig, morphology_baseline, rank},
-    sim::PlateSimConfig,
-    ssl::Device,
+    ssl::{Device, FrozenEncoder, encoder::Pooling},
 };
 
 /// Compares methods on simulated plates whose true efficacy is known.
@@ -47,9 +50,9 @@ struct Arguments {
     /// epochs is set from the time of one on the first plate.
     #[arg(long, default_value_t = 20.0)]
     seconds: f64,
-    /// Plates on which a drug is harder to see.
-    #[arg(long)]
-    hard: bool,
+    /// How much wells differ and how the microscope shows them.
+    #[arg(long, value_enum, default_value = "plain")]
+    settings: support::Settings,
     /// Network of methods that name none.
     #[arg(long, default_value = ENCODER)]
     encoder: String,
@@ -79,7 +82,7 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         "seed", "method", "joined", "alone", "epochs", "seconds"
     );
     for seed in first..=last {
-        let plate = SimulatedPlate::new(seed, arguments.hard, &arguments.out)?;
+        let plate = SimulatedPlate::new(seed, arguments.settings, &arguments.out)?;
         let [morphology, by_hand] = plate.morphology()?;
         println!("{seed:4}  {:<40} {morphology:>6.3}", "morphology");
         println!("{seed:4}  {:<40} {by_hand:>6.3}", "morphology by hand");
@@ -87,16 +90,16 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             taus.entry(name.to_owned()).or_default().push(tau);
         }
         for name in &arguments.methods {
-            let (mut config, given) = parse(name, &arguments.encoder, seed)?;
-            let known = match given.or(epochs.get(name.as_str()).copied()) {
-                Some(epochs) => epochs,
-                None => plate.epochs_in(arguments.seconds, &config, &device)?,
-            };
-            epochs.insert(name, known);
-            config.train.epochs = known;
+            let mut choice = Choice::parse(name, &arguments.encoder, seed)?;
             let start = Instant::now();
-            let count = config.train.epochs;
-            let [joined, alone] = plate.taus(config, &device)?;
+            let crops = plate.crops(&choice.config.prepare)?;
+            let count = match choice.epochs.or(epochs.get(name.as_str()).copied()) {
+                Some(epochs) => epochs,
+                None => plate.epochs_in(arguments.seconds, &crops, &choice.config, &device)?,
+            };
+            epochs.insert(name, count);
+            choice.config.train.epochs = count;
+            let [joined, alone] = plate.taus(&crops, choice, &device)?;
             println!(
                 "{seed:4}  {name:<40} {joined:>6.3} {alone:>6.3} {count:>7} {:>7.0}",
                 start.elapsed().as_secs_f64()
@@ -114,117 +117,149 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Settings of a method by its name here, and its epochs when they are given.
-fn parse(
-    name: &str,
-    encoder: &str,
-    seed: u64,
-) -> Result<(PretrainConfig, Option<usize>), Box<dyn Error>> {
-    if name == "default" || name == "untrained" {
-        let epochs = if name == "default" { EPOCHS } else { 0 };
-        let config = PretrainConfig::by_name(ENCODER, METHOD, epochs, seed)?;
-        return Ok((config, Some(epochs)));
-    }
-    let mut parts = name.split('+');
-    let method = parts.next().unwrap_or_default();
-    let (method, encoder) = method.split_once('@').unwrap_or((method, encoder));
-    let mut config = PretrainConfig::by_name(encoder, method, 1, seed)?;
-    let mut epochs = None;
-    for part in parts {
-        if let Some(rate) = part.strip_prefix("rate=") {
-            config.train.learning_rate = rate.parse()?;
-        } else if let Some(path) = part.strip_prefix("weights=") {
-            config.weights = Some(path.into());
-        } else if let Some(decay) = part.strip_prefix("layer_decay=") {
-            config.train.fine_tune.layer_decay = decay.parse()?;
-        } else if let Some(depths) = part.strip_prefix("frozen=") {
-            config.train.fine_tune.frozen_depths = depths.parse()?;
-        } else if let Some(statistics) = part.strip_prefix("batch_norm=") {
-            config.train.fine_tune.batch_norm = support::named(statistics)?;
-        } else if let Some(count) = part.strip_prefix("epochs=") {
-            epochs = Some(count.parse()?);
-        } else if let Ok(positives) = support::named(part) {
-            config.views.positives = positives;
-        } else if let Ok(batches) = support::named(part) {
-            config.views.batches = batches;
-        } else {
-            config.views.labels = support::named(part)?;
+/// A method, as it was named.
+struct Choice {
+    config: PretrainConfig,
+    /// When they are given.
+    epochs: Option<usize>,
+    pooling: Pooling,
+    planes: Planes,
+    rank: RankConfig,
+}
+
+impl Choice {
+    fn parse(name: &str, encoder: &str, seed: u64) -> Result<Self, Box<dyn Error>> {
+        let mut parts = name.split('+');
+        let method = parts.next().unwrap_or_default();
+        let (method, encoder, epochs) = match method {
+            "default" => (METHOD, ENCODER, Some(EPOCHS)),
+            "untrained" => (METHOD, ENCODER, Some(0)),
+            _ => {
+                let (method, encoder) = method.split_once('@').unwrap_or((method, encoder));
+                (method, encoder, None)
+            }
+        };
+        let mut choice = Self {
+            config: PretrainConfig::by_name(encoder, method, 1, seed)?,
+            epochs,
+            pooling: Pooling::ALL,
+            planes: Planes::Mean,
+            rank: RankConfig::default(),
+        };
+        for part in parts {
+            choice.set(part)?;
         }
+        Ok(choice)
     }
-    Ok((config, epochs))
+
+    fn set(&mut self, part: &str) -> Result<(), Box<dyn Error>> {
+        let config = &mut self.config;
+        let Some((key, value)) = part.split_once('=') else {
+            if let Ok(positives) = support::named(part) {
+                config.views.positives = positives;
+            } else if let Ok(batches) = support::named(part) {
+                config.views.batches = batches;
+            } else {
+                config.views.labels = support::named(part)?;
+            }
+            return Ok(());
+        };
+        match (key, value) {
+            ("size", size) => config.prepare.size = size.parse()?,
+            ("weights", path) => config.weights = Some(path.into()),
+            ("epochs", count) => self.epochs = Some(count.parse()?),
+            ("rate", rate) => config.train.learning_rate = rate.parse()?,
+            ("layer_decay", decay) => config.train.fine_tune.layer_decay = decay.parse()?,
+            ("frozen", depths) => config.train.fine_tune.frozen_depths = depths.parse()?,
+            ("batch_norm", statistics) => {
+                config.train.fine_tune.batch_norm = support::named(statistics)?;
+            }
+            ("depths", "last") => self.pooling = Pooling::LAST,
+            ("planes", planes) => self.planes = support::named(planes)?,
+            ("metric", metric) => metric.clone_into(&mut self.rank.metric),
+            _ => return Err(format!("a method has no part {part}").into()),
+        }
+        Ok(())
+    }
 }
 
 struct SimulatedPlate {
+    folder: PathBuf,
     plate: Plate,
-    crops: Crops,
     morphology: Embeddings,
     truth: BTreeMap<String, f64>,
-    model: PathBuf,
 }
 
 impl SimulatedPlate {
-    fn new(seed: u64, hard: bool, out: &Path) -> Result<Self, Box<dyn Error>> {
-        let (name, settings) = if hard {
-            (format!("hard-{seed}"), PlateSimConfig::hard())
-        } else {
-            (format!("seed-{seed}"), PlateSimConfig::default())
-        };
-        let folder = out.join(name);
-        let config = PlateSimConfig { seed, ..settings };
+    fn new(seed: u64, settings: support::Settings, out: &Path) -> Result<Self, Box<dyn Error>> {
+        let folder = out.join(format!("{settings:?}-{seed}").to_lowercase());
+        let config = settings.of(seed);
         let sim = config.clone().build()?;
         support::simulate(config, &folder, &support::Bars::default())?;
         let plate = Plate::open(&folder, None, PlateFormat::W96)?;
-        let prepare = PretrainConfig::by_name(ENCODER, METHOD, 0, seed)?.prepare;
-        let crops = Crops::prepare(&plate, &folder.join("crops"), &prepare, &())?;
         let truth = sim.truth().iter();
+        let truth = truth.map(|truth| (truth.treatment.clone(), truth.kill));
         Ok(Self {
-            morphology: crops.morphology()?,
-            truth: truth
-                .map(|truth| (truth.treatment.clone(), truth.kill))
-                .collect(),
-            model: folder.join("model"),
+            morphology: crops(&plate, &folder, &PrepareConfig::default())?.morphology()?,
+            truth: truth.collect(),
             plate,
-            crops,
+            folder,
         })
     }
 
-    fn train(&self, config: PretrainConfig, device: &Device) -> Result<Model, PipelineError> {
-        let map = self.plate.map();
-        Model::train(&self.crops, map, config, device, &self.model, false, &())
+    fn crops(&self, prepare: &PrepareConfig) -> Result<Crops, PipelineError> {
+        crops(&self.plate, &self.folder, prepare)
+    }
+
+    fn train(
+        &self,
+        crops: &Crops,
+        config: PretrainConfig,
+        device: &Device,
+    ) -> Result<Model, PipelineError> {
+        let folder = self.folder.join("model");
+        Model::train(crops, self.plate.map(), config, device, &folder, false, &())
     }
 
     /// Epochs that fit into so many seconds.
     fn epochs_in(
         &self,
         seconds: f64,
+        crops: &Crops,
         config: &PretrainConfig,
         device: &Device,
     ) -> Result<usize, PipelineError> {
-        support::epochs_in(seconds, config, |config| self.train(config, device))
+        support::epochs_in(seconds, config, |config| self.train(crops, config, device))
     }
 
     /// Kendall's tau of features joined with morphology and of features alone.
-    fn taus(&self, config: PretrainConfig, device: &Device) -> Result<[f64; 2], Box<dyn Error>> {
-        let learned = embed(
-            &self.crops,
-            &self.train(config, device)?.freeze(device),
-            &(),
-        )?;
-        let joined = rank_features(
-            &learned,
-            &self.morphology,
-            self.plate.map(),
-            &RankConfig::default(),
-        )?;
+    fn taus(
+        &self,
+        crops: &Crops,
+        choice: Choice,
+        device: &Device,
+    ) -> Result<[f64; 2], Box<dyn Error>> {
+        let Choice {
+            config,
+            pooling,
+            planes,
+            rank,
+            ..
+        } = choice;
+        let model = self.train(crops, config, device)?;
+        let frozen = FrozenEncoder::new(&model.encoder, pooling, device)
+            .with_normalize(model.config.policy.normalize.clone());
+        let learned = embed(crops, &frozen, planes, &())?;
+        let joined = rank_features(&learned, &self.morphology, self.plate.map(), &rank)?;
         Ok([
             kendall_tau(&treatment_scores(&joined), &self.truth)?,
-            self.alone(&learned)?,
+            self.alone(&learned, &rank)?,
         ])
     }
 
-    fn alone(&self, features: &Embeddings) -> Result<f64, Box<dyn Error>> {
+    fn alone(&self, features: &Embeddings, config: &RankConfig) -> Result<f64, Box<dyn Error>> {
         let sets = [FeatureSet::new("features", features)];
-        let ranked = rank(&sets, self.plate.map(), &RankConfig::default())?;
+        let ranked = rank(&sets, self.plate.map(), config)?;
         Ok(kendall_tau(&treatment_scores(&ranked), &self.truth)?)
     }
 
@@ -233,8 +268,13 @@ impl SimulatedPlate {
         let config = RankConfig::default();
         let by_hand = morphology_baseline(&self.morphology, self.plate.map(), &config)?;
         Ok([
-            self.alone(&self.morphology)?,
+            self.alone(&self.morphology, &config)?,
             kendall_tau(&by_hand, &self.truth)?,
         ])
     }
+}
+
+fn crops(plate: &Plate, folder: &Path, prepare: &PrepareConfig) -> Result<Crops, PipelineError> {
+    let folder = folder.join(format!("crops-{}", prepare.size));
+    Crops::prepare(plate, &folder, prepare, &())
 }

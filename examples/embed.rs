@@ -9,7 +9,12 @@ mod support;
 use std::{error::Error, path::PathBuf, process::ExitCode};
 
 use clap::Parser;
-use spheroid::{crops::Crops, embed, prepare::PrepareConfig, pretrain::Model};
+use spheroid::{
+    crops::Crops,
+    embed::{Planes, embed},
+    prepare::PrepareConfig,
+    pretrain::Model,
+};
 
 /// Embeds the images of a plate.
 #[derive(Parser)]
@@ -61,7 +66,7 @@ fn embed_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         eprintln!("warning: {warning}");
     }
     let embeddings = match &model {
-        Some(model) => embed::embed(&crops, &model.freeze(&device), &bars)?,
+        Some(model) => embed(&crops, &model.freeze(&device), Planes::Mean, &bars)?,
         None => crops.morphology()?,
     };
     embeddings.write_csv(&arguments.out, Some(plate.map()))?;

@@ -23,7 +23,7 @@ use spheroid::{
     augment::PolicyConfig,
     core::DrawKey,
     crops::Crops,
-    embed::embed,
+    embed::{Planes, embed},
     labelled::{LabelledImages, after_drug},
     pretrain::{ENCODER, METHOD, Model, PretrainConfig},
     ssl::{
@@ -261,10 +261,12 @@ fn of_plate(
     let untrained = untrained(arguments, model, device)?;
     features.push(labelled(
         "untrained encoder",
-        embed(&crops, &untrained, &bars)?.values().view(),
+        embed(&crops, &untrained, Planes::Mean, &bars)?
+            .values()
+            .view(),
     )?);
     if let Some(model) = model {
-        let learned = embed(&crops, &model.freeze(device), &bars)?;
+        let learned = embed(&crops, &model.freeze(device), Planes::Mean, &bars)?;
         features.push(labelled("model", learned.values().view())?);
     }
     if arguments.supervised_epochs == 0 {

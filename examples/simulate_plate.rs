@@ -23,9 +23,9 @@ struct Arguments {
     /// Fixes every random choice.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A plate on which a drug is harder to see: wells differ more, and effects are weaker.
-    #[arg(long)]
-    hard: bool,
+    /// How much wells differ and how the microscope shows them.
+    #[arg(long, value_enum, default_value = "plain")]
+    settings: support::Settings,
     /// Rows of an image.
     #[arg(long, default_value_t = 512)]
     rows: usize,
@@ -54,11 +54,6 @@ fn main() -> ExitCode {
 }
 
 fn simulate_plate(arguments: Arguments) -> Result<(), Box<dyn Error>> {
-    let settings = if arguments.hard {
-        PlateSimConfig::hard()
-    } else {
-        PlateSimConfig::default()
-    };
     let config = PlateSimConfig {
         seed: arguments.seed,
         rows: arguments.rows,
@@ -71,7 +66,7 @@ fn simulate_plate(arguments: Arguments) -> Result<(), Box<dyn Error>> {
             drug_screened_wells: arguments.drug_screened,
             replicates: 3,
         },
-        ..settings
+        ..arguments.settings.of(arguments.seed)
     };
     let bars = support::Bars::default();
     support::simulate(config, &arguments.out, &bars)?;

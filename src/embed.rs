@@ -1,32 +1,49 @@
 //! From crops to one row of features a stack.
 
-use ndarray::{Array2, Array3, Axis, s};
+use ndarray::{Array2, Array3, Axis, Slice, s};
+use serde::{Deserialize, Serialize};
 use spheroid_core::{Embed, Embeddings};
+use spheroid_imaging::sharpest_of;
 use spheroid_ssl::FrozenEncoder;
 
 use crate::{Monitor, PipelineError, crops::Crops};
 
-/// Embeds every stack: the mean over its planes and over four quarter turns of each.
+/// Planes of a stack that an encoder of one plane looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Planes {
+    /// All; their features are averaged.
+    #[default]
+    Mean,
+    /// The one with the steepest gradients in its crop; see [`sharpest_of`].
+    Sharpest,
+}
+
+/// Embeds every stack: the mean over its `planes` and over four quarter turns of each.
 ///
 /// Averaging takes out what is left of focus and orientation. An encoder of several planes takes the stack as a
-/// whole. One stack is in memory at a time.
+/// whole, whatever `planes` says. One stack is in memory at a time.
 ///
 /// # Errors
 /// When a crop cannot be read, the encoder refuses it, or a feature is not finite.
 pub fn embed(
     crops: &Crops,
     encoder: &FrozenEncoder,
+    planes: Planes,
     monitor: &dyn Monitor,
 ) -> Result<Embeddings, PipelineError> {
     monitor.start("embedding images", crops.len());
     let mut values = Array2::zeros((crops.len(), encoder.dim()));
     for (index, mut row) in values.rows_mut().into_iter().enumerate() {
-        let crop = crops.load(index)?;
-        let step = if encoder.planes() == 1 {
-            1
-        } else {
-            crop.len_of(Axis(0))
-        };
+        let mut crop = crops.load(index)?;
+        let mut step = crop.len_of(Axis(0));
+        if encoder.planes() == 1 {
+            step = 1;
+            if planes == Planes::Sharpest {
+                let sharpest = sharpest_of(crop.view())?;
+                crop.slice_axis_inplace(Axis(0), Slice::from(sharpest..sharpest + 1));
+            }
+        }
         let views: Vec<Array3<f32>> = crop
             .axis_chunks_iter(Axis(0), step)
             .flat_map(|planes| quarter_turns(planes.to_owned()))

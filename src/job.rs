@@ -13,7 +13,7 @@ use spheroid_ssl::Device;
 use crate::{
     Monitor, PipelineError, Plate,
     crops::Crops,
-    embed::embed,
+    embed::{Planes, embed},
     pretrain::{Beginning, Model, PretrainConfig},
     ranking::{FeatureSet, RankConfig, Ranked, check, morphology_baseline, rank},
     results,
@@ -158,7 +158,7 @@ pub fn run(
     pretrain.views.drug_day = rank_config.drug_day;
     let map = plate.map();
     let model = Model::train(&crops, map, pretrain, device, &folder, resume, monitor)?;
-    let learned = embed(&crops, &model.freeze(device), monitor)?;
+    let learned = embed(&crops, &model.freeze(device), Planes::Mean, monitor)?;
     let mut ranked = rank_features(&learned, &morphology, plate.map(), rank_config)?;
     let agreement = truth
         .map(|truth| {

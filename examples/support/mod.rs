@@ -140,6 +140,29 @@ pub fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, serde_json
     serde_json::from_value(name.into())
 }
 
+/// Settings of simulated plates.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Settings {
+    /// The default.
+    Plain,
+    /// Wells differ more, and effects are weaker.
+    Hard,
+    /// Optics, sizes, grain, differences and effects are drawn from the seed.
+    Varied,
+}
+
+impl Settings {
+    /// With this seed.
+    pub fn of(self, seed: u64) -> PlateSimConfig {
+        let settings = match self {
+            Self::Plain => PlateSimConfig::default(),
+            Self::Hard => PlateSimConfig::hard(),
+            Self::Varied => PlateSimConfig::varied(seed),
+        };
+        PlateSimConfig { seed, ..settings }
+    }
+}
+
 /// Epochs that fit into so many seconds on this machine, by the time of one.
 pub fn epochs_in(
     seconds: f64,

@@ -2,8 +2,6 @@ use ndarray::ArrayViewMut2;
 use rand::Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-/// Electrons of a pixel that reads full scale.
-const FULL_WELL: f32 = 10_000.0;
 /// Standard deviation of the read noise, in electrons.
 const READ_NOISE: f32 = 8.0;
 /// Largest value of the 12-bit converter.
@@ -14,14 +12,19 @@ pub(crate) fn widen(value: u16) -> u16 {
     value << 4 | value >> 8
 }
 
-/// Exposes `light`, 1 being full scale, with shot noise (the Gaussian limit of Poisson) and read
-/// noise, quantised to 12 bits.
-pub(crate) fn expose(light: &[f32], rng: &mut impl Rng, mut plane: ArrayViewMut2<'_, u16>) {
+/// Exposes `light`, 1 being full scale or `full_well` electrons, with shot noise (the Gaussian limit of Poisson) and
+/// read noise, quantised to 12 bits.
+pub(crate) fn expose(
+    light: &[f32],
+    full_well: f32,
+    rng: &mut impl Rng,
+    mut plane: ArrayViewMut2<'_, u16>,
+) {
     for (pixel, light) in plane.iter_mut().zip(light) {
-        let electrons = light.max(0.0) * FULL_WELL;
+        let electrons = light.max(0.0) * full_well;
         let z: f32 = StandardNormal.sample(rng);
         let noisy = electrons + z * (electrons + READ_NOISE * READ_NOISE).sqrt();
-        let counts = (noisy * (FULL_SCALE / FULL_WELL))
+        let counts = (noisy * (FULL_SCALE / full_well))
             .round()
             .clamp(0.0, FULL_SCALE);
         *pixel = widen(counts as u16);
@@ -53,7 +56,7 @@ mod tests {
         }
         .rng();
         let mut plane = Array2::zeros((200, 200));
-        expose(&vec![0.5; 40_000], &mut rng, plane.view_mut());
+        expose(&vec![0.5; 40_000], 10_000.0, &mut rng, plane.view_mut());
         let counts = plane.mapv(|v| f64::from(v >> 4));
         let mean = counts.mean().unwrap();
         let variance = counts.var(1.0);
@@ -76,7 +79,7 @@ mod tests {
         }
         .rng();
         let mut plane = Array2::zeros((1, 3));
-        expose(&[2.0, -1.0, 3.0], &mut rng, plane.view_mut());
+        expose(&[2.0, -1.0, 3.0], 10_000.0, &mut rng, plane.view_mut());
         assert_eq!((plane[[0, 0]], plane[[0, 2]]), (0xFFFF, 0xFFFF));
         assert!(plane[[0, 1]] < 0x0200);
     }

@@ -1,7 +1,8 @@
+use rand::RngExt;
 use serde::{Deserialize, Serialize};
 use spheroid_core::{Day, Dose, Group, ParamError, PlateFormat, at_least, within};
 
-use crate::{EffectMix, Hill, PlateSim, SimError, screen};
+use crate::{EffectMix, Hill, Optics, PlateSim, SimError, screen, stream::Stream};
 
 /// Settings of a simulated 96-well plate.
 ///
@@ -59,6 +60,8 @@ pub struct PlateSimConfig {
     pub response_spread: f64,
     /// Factor on everything that a kill makes visible, 0 to 2; the true kill stays. Default 1.
     pub effect_strength: f64,
+    /// The microscope and what it shows of a cell line.
+    pub optics: Optics,
 }
 
 impl Default for PlateSimConfig {
@@ -81,6 +84,7 @@ impl Default for PlateSimConfig {
             position_spread: 0.03,
             response_spread: 0.04,
             effect_strength: 1.0,
+            optics: Optics::default(),
         }
     }
 }
@@ -166,6 +170,41 @@ impl PlateSimConfig {
         }
     }
 
+    /// A plate of settings drawn from `seed`, so wide that microscopes and cell lines of many laboratories lie between:
+    /// from the sharpest and calmest to worse than [`hard`](Self::hard). Its drugs and wells follow from the same
+    /// seed.
+    ///
+    /// # Source
+    /// Tobin et al. 2017, "Domain Randomization for Transferring Deep Neural Networks from Simulation to the Real
+    /// World", arXiv 1703.06907.
+    pub fn varied(seed: u64) -> Self {
+        let rng = &mut Stream::Settings.of_plate(seed);
+        let mut between = |least: f64, most: f64| rng.random_range(least..most);
+        Self {
+            seed,
+            growth_spread: between(0.03, 0.2),
+            look_spread: between(0.02, 0.08),
+            gain_spread: between(0.0, 0.2),
+            focus_drift: between(0.2, 1.2),
+            position_spread: between(0.01, 0.06),
+            response_spread: between(0.02, 0.08),
+            effect_strength: between(0.6, 1.3),
+            optics: Optics {
+                background: between(0.3, 0.8),
+                sharpest: between(0.05, 0.35),
+                defocus: between(0.15, 0.8),
+                phase: between(0.0, 0.7),
+                // Ratios are as wide on either side.
+                full_well: 10_000.0 * between(-1.5, 1.5).exp(),
+                cell: 0.013 * between(-0.5, 0.5).exp(),
+                size: between(0.6, 1.05),
+                depth: 1.05 * between(-0.5, 0.5).exp(),
+                grain: between(0.1, 0.35),
+            },
+            ..Self::default()
+        }
+    }
+
     /// Checks the settings, draws the drugs and lays out the plate.
     ///
     /// # Errors
@@ -195,6 +234,7 @@ impl PlateSimConfig {
             let rule = "at most 60, the inner wells of the plate, over all groups";
             return Err(ParamError::new("untreated_wells + screen", wells, rule));
         }
+        self.optics.check()?;
         for (name, spread) in [
             ("growth_spread", self.growth_spread),
             ("look_spread", self.look_spread),

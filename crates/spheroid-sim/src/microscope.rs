@@ -7,18 +7,10 @@ use crate::{
     PlateSimConfig,
     blur::{Frame, gaussian},
     camera,
-    scene::{self, Appearance, CELL, Field},
+    scene::{self, Appearance, Field},
     stream::Stream,
 };
 
-/// Brightness of the empty field, of full scale.
-const BACKGROUND: f64 = 0.6;
-/// Width of the sharpest image, in cells.
-const SHARPEST: f64 = 0.12;
-/// Width of the defocus one plane away, in cells.
-const DEFOCUS: f64 = 0.4;
-/// Strength of the phase contrast one plane away.
-const PHASE: f64 = 0.35;
 /// Pieces of dust on the camera's window.
 const DUST: usize = 5;
 
@@ -33,20 +25,21 @@ pub(crate) fn image(
     let setting = Setting::draw(config, well, day);
     let depth = scene::optical_depth(seed, well, day, look, setting.field);
     let light = setting.light(&mut Stream::Dust.of_plate(seed));
-    let cell = CELL * setting.field.side();
+    let optics = config.optics;
+    let cell = setting.field.cell();
     let curvature = curvature(&gaussian(&depth, 0.5 * cell), cell);
     let noise = &mut Stream::Noise.of_image(seed, well, day);
     let mut stack = Array3::zeros((config.planes, config.rows, config.columns));
     for (plane, pixels) in stack.axis_iter_mut(Axis(0)).enumerate() {
         let height = plane as f64 - (config.planes - 1) as f64 / 2.0;
         let away = height - setting.focus;
-        let sharp = transmission(&depth, &curvature, PHASE * away);
-        let mut seen = gaussian(&sharp, cell * SHARPEST.hypot(DEFOCUS * away));
+        let sharp = transmission(&depth, &curvature, optics.phase * away);
+        let mut seen = gaussian(&sharp, cell * optics.sharpest.hypot(optics.defocus * away));
         seen.data
             .iter_mut()
             .zip(&light.data)
             .for_each(|(seen, light)| *seen *= light);
-        camera::expose(&seen.data, noise, pixels);
+        camera::expose(&seen.data, optics.full_well as f32, noise, pixels);
     }
     stack
 }
@@ -95,6 +88,7 @@ impl Setting {
                 rows: config.rows,
                 columns: config.columns,
                 centre,
+                optics: config.optics,
             },
             // 0.6² + 0.8² = 1: part of the drift is the well's own height.
             focus: config.focus_drift * (0.6 * normal(stays) + 0.8 * normal(varies)),
@@ -108,7 +102,7 @@ impl Setting {
     fn light(&self, dust: &mut impl Rng) -> Frame {
         let Field { rows, columns, .. } = self.field;
         let side = self.field.side();
-        let level = (BACKGROUND * self.gain) as f32;
+        let level = (self.field.optics.background * self.gain) as f32;
         let (down, across) = (self.slope.0 as f32, self.slope.1 as f32);
         let wall = self.wall as f32;
         let unit = (1.0 / side) as f32;

@@ -177,7 +177,10 @@ impl PlateSim {
         let effect = regimen.mix.times(config.effect_strength * kill);
         let nature = EffectMix::natural(config.look_spread, config.seed, well.well, day);
         let effect = effect.plus(nature);
-        Appearance::new(growth.diameter(day.days()), effect)
+        Appearance::new(
+            self.config.optics.size * growth.diameter(day.days()),
+            effect,
+        )
     }
 
     pub(crate) fn keys(&self) -> &[StackKey] {

@@ -5,16 +5,12 @@ use rand_distr::{Distribution, Exp1, StandardNormal};
 use spheroid_core::{Day, WellId};
 
 use crate::{
-    EffectMix,
+    EffectMix, Optics,
     blur::{Frame, gaussian},
     stream::Stream,
 };
 
-/// Diameter of a cell, as a fraction of the shorter image side.
-pub(crate) const CELL: f64 = 0.013;
-/// Optical depth through the middle of a spheroid of reference size.
-const DEPTH: f64 = 1.05;
-/// Diameter to which `DEPTH` refers.
+/// Diameter to which [`Optics::depth`] refers.
 const REFERENCE_DIAMETER: f64 = 0.34;
 /// Scattering and coarseness of a spheroid without a drug, in amounts of a full effect.
 const NATURAL_SCATTER: f64 = 0.12;
@@ -44,7 +40,7 @@ pub(crate) struct Appearance {
     ragged: f64,
     /// Further optical depth of the core, as a share.
     core: f64,
-    /// Standard deviation of the grain.
+    /// Factor on the standard deviation of the grain.
     grain: f64,
     /// Share of the grain's variance that is coarse, 0 to 1.
     coarse: f64,
@@ -62,7 +58,7 @@ impl Appearance {
             density: (-0.25 * effect.scatter).exp(),
             ragged: 0.04 * scatter,
             core: (0.25 + 0.6 * effect.necrosis).max(0.0),
-            grain: 0.22 * (0.7 * effect.coarsen).exp(),
+            grain: (0.7 * effect.coarsen).exp(),
             coarse: (NATURAL_COARSE + 0.85 * effect.coarsen).clamp(0.0, 1.0),
             shed: 1.0 - (-1.2 * scatter).exp(),
         }
@@ -76,12 +72,18 @@ pub(crate) struct Field {
     pub(crate) columns: usize,
     /// Row and column of the spheroid's centre.
     pub(crate) centre: (f64, f64),
+    pub(crate) optics: Optics,
 }
 
 impl Field {
     /// The shorter side, in pixels: the unit of length.
     pub(crate) fn side(self) -> f64 {
         self.rows.min(self.columns) as f64
+    }
+
+    /// Diameter of a cell, in pixels.
+    pub(crate) fn cell(self) -> f64 {
+        self.optics.cell * self.side()
     }
 }
 
@@ -97,7 +99,7 @@ pub(crate) fn optical_depth(
 ) -> Frame {
     let outline = Outline::draw(&mut Stream::Outline.of_well(seed, well));
     let mut depth = Frame::filled(field.rows, field.columns, 0.0);
-    let grain = grain_of(seed, well, day, look, field.side());
+    let grain = grain_of(seed, well, day, look, field);
     draw_body(&mut depth, look, &outline.radii(look), &grain, field);
     draw_debris(
         &mut depth,
@@ -186,21 +188,21 @@ impl Outline {
 const HALF_PATCH: f64 = 0.36;
 
 /// Grain of zero mean and unit variance over the square around the centre.
-fn grain_of(seed: u64, well: WellId, day: Day, look: Appearance, side: f64) -> Frame {
-    let half = (HALF_PATCH * side).ceil() as usize;
-    let cell = CELL * side;
-    let field = |stream: Stream, width: f64| {
+fn grain_of(seed: u64, well: WellId, day: Day, look: Appearance, field: Field) -> Frame {
+    let half = (HALF_PATCH * field.side()).ceil() as usize;
+    let cell = field.cell();
+    let noise = |stream: Stream, width: f64| {
         band_limited(2 * half + 1, width * cell, &mut stream.of_well(seed, well))
     };
     let (sin, cos) = (GRAIN_DRIFT * day.days()).sin_cos();
     let fine = (1.0 - look.coarse).sqrt();
-    let mut grain = field(Stream::Grain, 1.0);
-    let drifted = field(Stream::Drift, 1.0);
+    let mut grain = noise(Stream::Grain, 1.0);
+    let drifted = noise(Stream::Drift, 1.0);
     for (now, other) in grain.data.iter_mut().zip(&drifted.data) {
         *now = (fine * cos) as f32 * *now + (fine * sin) as f32 * other;
     }
     if look.coarse > 0.0 {
-        let coarse = field(Stream::Coarse, COARSE);
+        let coarse = noise(Stream::Coarse, COARSE);
         let share = look.coarse.sqrt() as f32;
         grain
             .data
@@ -242,8 +244,8 @@ fn band_limited(side: usize, width: f64, rng: &mut impl Rng) -> Frame {
 fn draw_body(depth: &mut Frame, look: Appearance, radii: &[f32], grain: &Frame, field: Field) {
     let radius = (look.radius * field.side()) as f32;
     let size = 2.0 * look.radius / REFERENCE_DIAMETER;
-    let through_middle = (DEPTH * look.density * size) as f32;
-    let (core, contrast) = (look.core as f32, look.grain as f32);
+    let through_middle = (field.optics.depth * look.density * size) as f32;
+    let (core, contrast) = (look.core as f32, (field.optics.grain * look.grain) as f32);
     let middle = (
         field.centre.0.round() as isize,
         field.centre.1.round() as isize,
@@ -297,7 +299,7 @@ fn draw_debris(depth: &mut Frame, look: Appearance, field: Field, rng: &mut impl
             0..PLAIN_DEBRIS => rng.random_range(0.05..0.5),
             _ => 0.01 + 0.05 * Distribution::<f64>::sample(&Exp1, rng),
         };
-        let size = rng.random_range(0.25..0.5) * CELL * side;
+        let size = rng.random_range(0.25..0.5) * field.optics.cell * side;
         let strength = rng.random_range(0.3..0.8);
         let distance = (look.radius + away) * side;
         let centre = (

@@ -21,6 +21,7 @@ pub(crate) enum Stream {
     Placement,
     Image,
     Noise,
+    Settings,
 }
 
 impl Stream {

@@ -1,6 +1,6 @@
 use spheroid_core::{Dose, Group, PlateFormat, WellId};
 use spheroid_sim::{
-    Drug, EffectMix, Hill, PlateSim, PlateSimConfig, Screen, SimError, TreatmentPlan,
+    Drug, EffectMix, Hill, Optics, PlateSim, PlateSimConfig, Screen, SimError, TreatmentPlan,
 };
 
 use crate::{NO_EFFECT, calm, day, one_drug};
@@ -115,6 +115,40 @@ fn wrong_settings_are_named() {
     ];
     for (param, config) in cases {
         assert_eq!(refused(config), param);
+    }
+    let plain = Optics::default();
+    for (param, optics) in [
+        (
+            "background",
+            Optics {
+                background: 1.0,
+                ..plain
+            },
+        ),
+        (
+            "full_well",
+            Optics {
+                full_well: 0.0,
+                ..plain
+            },
+        ),
+        (
+            "cell",
+            Optics {
+                cell: f64::NAN,
+                ..plain
+            },
+        ),
+        ("size", Optics { size: 2.0, ..plain }),
+        (
+            "grain",
+            Optics {
+                grain: -0.1,
+                ..plain
+            },
+        ),
+    ] {
+        assert_eq!(refused(PlateSimConfig { optics, ..base() }), param);
     }
 }
 
