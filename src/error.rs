@@ -5,6 +5,7 @@ use spheroid_core::{CoreError, Day, ParamError};
 use spheroid_imaging::ImagingError;
 use spheroid_rank::RankError;
 use spheroid_report::ReportError;
+use spheroid_sim::SimError;
 use spheroid_ssl::SslError;
 use spheroid_temporal::TemporalError;
 use thiserror::Error;
@@ -92,6 +93,9 @@ pub enum PipelineError {
     /// An image is wrong.
     #[error(transparent)]
     Imaging(#[from] ImagingError),
+    /// A plate cannot be simulated.
+    #[error(transparent)]
+    Sim(#[from] SimError),
     /// An augmentation is wrong.
     #[error(transparent)]
     Augment(#[from] AugmentError),

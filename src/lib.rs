@@ -14,6 +14,7 @@ pub mod prepare;
 pub mod pretrain;
 pub mod ranking;
 mod results;
+pub mod simulated;
 pub mod supervised;
 pub mod views;
 

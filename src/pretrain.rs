@@ -24,6 +24,7 @@ use crate::{
     labelled::{ImageViews, LabelledImages},
     monitor::tell,
     prepare::PrepareConfig,
+    simulated::{SimulatedImages, SimulatedViews},
     views::{PlateViews, ViewsConfig},
 };
 
@@ -172,6 +173,32 @@ impl Model {
         Self::train_on(
             &views,
             &images.identity(),
+            start,
+            device,
+            folder,
+            resume,
+            monitor,
+        )
+    }
+
+    /// As [`train_on_images`](Self::train_on_images) on simulated images; methods that learn from descriptions are told
+    /// what is true of each.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn train_on_simulated(
+        images: &SimulatedImages,
+        config: PretrainConfig,
+        device: &Device,
+        folder: &Path,
+        resume: bool,
+        monitor: &dyn Monitor,
+    ) -> Result<Self, PipelineError> {
+        let start = Start::new(config, device, folder)?;
+        let views = SimulatedViews::new(images, &start.config.policy)?;
+        Self::train_on(
+            &views,
+            images.identity(),
             start,
             device,
             folder,

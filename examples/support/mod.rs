@@ -51,7 +51,7 @@ pub struct EncoderArguments {
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Method: simclr, vicreg, barlow-twins, byol, simsiam, dino, mae, triplet, or one that learns from the
-    /// plate map: supcon, convirt, supervised.
+    /// plate map: supcon, convirt, supervised, regression.
     #[arg(long, default_value = METHOD)]
     method: String,
     /// Network: resnet10, resnet18, resnet34, resnet50, efficientnet-lite0, unet, vit-tiny or vit-small; -wN sets the width,

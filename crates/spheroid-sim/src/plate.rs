@@ -159,28 +159,31 @@ impl PlateSim {
         Ok(microscope::mask(&self.config, well, day, look))
     }
 
-    fn look(&self, well: WellId, day: Day) -> Result<Appearance, SimError> {
+    /// What is seen of `well` on `day`: the amount of every kind of effect, of the drug and of nature together, and the
+    /// diameter that the spheroid would have without, in shorter image sides.
+    ///
+    /// # Errors
+    /// When the layout has no spheroid in `well`.
+    pub fn seen(&self, well: WellId, day: Day) -> Result<(EffectMix, f64), SimError> {
         let at = self
             .wells
             .binary_search_by_key(&well, |known| known.well)
             .map_err(|_| SimError::EmptyWell { well, day })?;
-        Ok(self.appearance(&self.wells[at], day))
-    }
-
-    fn appearance(&self, well: &SimWell, day: Day) -> Appearance {
         let config = &self.config;
-        let regimen = &self.regimens[well.treatment];
-        let rng = &mut Stream::Growth.of_well(config.seed, well.well);
+        let regimen = &self.regimens[self.wells[at].treatment];
+        let rng = &mut Stream::Growth.of_well(config.seed, well);
         let growth = Gompertz::draw(rng, config.growth_spread);
-        let z = StandardNormal.sample(&mut Stream::Response.of_well(config.seed, well.well));
+        let z = StandardNormal.sample(&mut Stream::Response.of_well(config.seed, well));
         let kill = response::vary(regimen.kill, config.response_spread, z) * effect_by(config, day);
         let effect = regimen.mix.times(config.effect_strength * kill);
-        let nature = EffectMix::natural(config.look_spread, config.seed, well.well, day);
-        let effect = effect.plus(nature);
-        Appearance::new(
-            self.config.optics.size * growth.diameter(day.days()),
-            effect,
-        )
+        let nature = EffectMix::natural(config.look_spread, config.seed, well, day);
+        let diameter = config.optics.size * growth.diameter(day.days());
+        Ok((effect.plus(nature), diameter))
+    }
+
+    fn look(&self, well: WellId, day: Day) -> Result<Appearance, SimError> {
+        let (effect, diameter) = self.seen(well, day)?;
+        Ok(Appearance::new(diameter, effect))
     }
 
     pub(crate) fn keys(&self) -> &[StackKey] {

@@ -2,8 +2,8 @@
 //!
 //! Contrastive methods ([`SimClr`], [`Triplet`]) compare with other images of the batch and want many;
 //! [`VicReg`], [`BarlowTwins`], [`SimSiam`], [`Byol`] and [`Dino`] need none. [`Mae`] draws what it cannot
-//! see. [`SupCon`], [`ConVirt`] and [`Supervised`] learn from labels, so what they say of a treatment they
-//! were told.
+//! see. [`SupCon`], [`ConVirt`], [`Supervised`] and [`Regression`] learn from labels, so what they say of a
+//! treatment they were told.
 
 mod barlow_twins;
 mod byol;
@@ -12,6 +12,7 @@ mod dino;
 mod head;
 mod mae;
 mod momentum;
+mod regression;
 mod simclr;
 mod simsiam;
 mod supcon;
@@ -31,6 +32,7 @@ pub use convirt::{ConVirt, ConVirtConfig};
 pub use dino::{Dino, DinoConfig};
 pub use head::{HeadConfig, ProjectionHead};
 pub use mae::{Mae, MaeConfig};
+pub use regression::{Regression, RegressionConfig};
 pub use simclr::{SimClr, SimClrConfig};
 pub use simsiam::{SimSiam, SimSiamConfig};
 pub use supcon::{SupCon, SupConMethodConfig};
@@ -268,6 +270,7 @@ methods! {
     "supcon" => SupCon(SupConMethodConfig),
     "convirt" => ConVirt(ConVirtConfig),
     "supervised" => Supervised(SupervisedConfig),
+    "regression" => Regression(RegressionConfig),
 }
 
 /// Features of every view, `[image, feature]` each.

@@ -293,8 +293,13 @@ fn batches_that_a_method_cannot_use_are_refused() {
         descriptions: None,
         ..batch(4, 2, &device)
     };
-    let error = refusal("convirt", unknown);
-    assert!(error.contains("learns from descriptions"), "{error}");
+    for name in ["convirt", "regression"] {
+        let error = refusal(name, unknown.clone());
+        assert!(
+            error.contains("learns from descriptions"),
+            "{name}: {error}"
+        );
+    }
     let strange = Batch {
         labels: Some(vec![0, 1, 2, 0]),
         ..batch(4, 2, &device)
@@ -314,8 +319,10 @@ fn batches_that_a_method_cannot_use_are_refused() {
             descriptions: Some(Tensor::ones(descriptions, &device)),
             ..batch(4, 2, &device)
         };
-        let error = refusal("convirt", wrong);
-        assert!(error.contains("descriptions"), "{error}");
+        for name in ["convirt", "regression"] {
+            let error = refusal(name, wrong.clone());
+            assert!(error.contains("descriptions"), "{name}: {error}");
+        }
     }
     let mut uneven = batch(4, 2, &device);
     uneven.views[1] = uneven.views[1].clone().narrow(0, 0, 3);
@@ -498,13 +505,37 @@ fn settings_that_make_no_sense_are_refused() {
         let config: MethodConfig = serde_json::from_str(text).unwrap();
         assert!(config.build(vit(), &TARGETS, 1).is_err(), "{text}");
     }
-    for name in ["supervised", "convirt"] {
+    for name in ["supervised", "convirt", "regression"] {
         let config = MethodConfig::by_name(name).unwrap();
         assert!(
             config.build(vit(), &Targets::default(), 1).is_err(),
             "{name}"
         );
     }
+}
+
+#[test]
+fn regression_tells_the_numbers_of_a_description() {
+    let device = Device::flex().autodiff();
+    let zeros = Batch {
+        descriptions: Some(Tensor::zeros([4, 3], &device)),
+        ..batch(4, 2, &device)
+    };
+    let step = |batch: Batch| {
+        let method = smallest("regression", 1).to_device(&device).train();
+        method.step(batch).unwrap().loss.into_scalar::<f32>()
+    };
+    // With p for what is read, mean p², mean (p − 1)² and mean (p + 1)² are 2 mean p² + 2 in the last two together.
+    let shifted = |by: f32| Batch {
+        descriptions: zeros.descriptions.clone().map(|zeros| zeros + by),
+        ..zeros.clone()
+    };
+    let found = step(shifted(1.0)) + step(shifted(-1.0));
+    let expected = 2.0 * step(zeros.clone()) + 2.0;
+    assert!(
+        (found - expected).abs() < 1e-5 * expected,
+        "{found}, {expected}"
+    );
 }
 
 #[test]
