@@ -111,10 +111,10 @@ impl SimulatedImages {
     }
 }
 
-fn of_plate(
-    config: &SimulatedImagesConfig,
-    seed: u64,
-) -> Result<Vec<(Array3<f32>, [f32; 5])>, PipelineError> {
+/// An image and what is true of it.
+type Known = (Array3<f32>, [f32; 5]);
+
+fn of_plate(config: &SimulatedImagesConfig, seed: u64) -> Result<Vec<Known>, PipelineError> {
     let plate = PlateSimConfig {
         rows: config.side,
         columns: config.side,
