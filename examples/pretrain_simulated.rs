@@ -14,6 +14,7 @@ use clap::Parser;
 use spheroid::{
     pretrain::Model,
     simulated::{SimulatedImages, SimulatedImagesConfig},
+    views::ImageSet,
 };
 
 /// Trains an encoder on simulated plates.
@@ -50,8 +51,12 @@ fn pretrain(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     simulated.first_seed = arguments.first_seed;
     simulated.prepare = config.prepare;
     let images = SimulatedImages::new(&simulated, &bars)?;
-    println!("{} images of {} plates", images.len(), arguments.plates);
-    let model = Model::train_on_simulated(&images, config, &device, out, training.resume, &bars)?;
+    println!(
+        "{} images of {} plates",
+        images.images().len(),
+        arguments.plates
+    );
+    let model = Model::train_on_images(&images, config, &device, out, training.resume, &bars)?;
     model.save(out)?;
     if let Some(last) = model.epochs.last() {
         println!("loss {:.4} after {} epochs", last.loss, last.epoch);

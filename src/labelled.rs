@@ -7,15 +7,14 @@ use std::{
 
 use ndarray::{Array2, Array3, Axis};
 use sha2::{Digest, Sha256};
-use spheroid_augment::{Policy, PolicyConfig};
 use spheroid_core::{Embed, ParamError, PlateMap, at_least};
 use spheroid_imaging::{Limits, Scale, read_stack};
-use spheroid_ssl::{SslError, train::Views};
+use spheroid_ssl::SslError;
 
 use crate::{
     Monitor, PipelineError,
     crops::{Crops, hex, io},
-    views::{ViewsConfig, acting, label, ranks, views_of},
+    views::{ImageSet, ViewsConfig, acting, label, ranks},
 };
 
 /// Most values that are read into memory: 4 GiB of them.
@@ -256,20 +255,6 @@ impl LabelledImages {
         })
     }
 
-    /// A digest of all pixels and labels.
-    pub(crate) fn identity(&self) -> String {
-        let mut digest = Sha256::new();
-        for (image, label) in self.images.iter().zip(&self.labels) {
-            let (planes, rows, columns) = image.dim();
-            for number in [*label, planes, rows, columns] {
-                digest.update((number as u64).to_le_bytes());
-            }
-            let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
-            digest.update(&bytes);
-        }
-        hex(&digest.finalize())
-    }
-
     /// The pixels of every image as its features, `[image, pixel]`.
     pub fn pixels(&self) -> Array2<f32> {
         let values = self.images.iter().flat_map(|image| image.iter().copied());
@@ -351,38 +336,27 @@ pub fn after_drug(
     })
 }
 
-/// Views of labelled images.
-pub(crate) struct ImageViews<'a> {
-    images: &'a LabelledImages,
-    policy: Policy,
-}
-
-impl<'a> ImageViews<'a> {
-    pub(crate) fn new(
-        images: &'a LabelledImages,
-        policy: &PolicyConfig,
-    ) -> Result<Self, PipelineError> {
-        Ok(Self {
-            images,
-            policy: policy.clone().build()?,
-        })
-    }
-}
-
-impl Views for ImageViews<'_> {
-    type Error = PipelineError;
-
-    fn len(&self) -> usize {
-        self.images.len()
-    }
-
-    fn views(&self, seed: u64, epoch: u64, item: usize) -> Result<Vec<Array3<f32>>, PipelineError> {
-        let image = &self.images.images[item];
-        views_of(image, &self.policy, [seed, epoch, item as u64])
+impl ImageSet for LabelledImages {
+    fn images(&self) -> &[Array3<f32>] {
+        &self.images
     }
 
     fn label(&self, item: usize) -> Option<usize> {
-        Some(self.images.labels[item])
+        Some(self.labels[item])
+    }
+
+    /// A digest of all pixels and labels.
+    fn identity(&self) -> String {
+        let mut digest = Sha256::new();
+        for (image, label) in self.images.iter().zip(&self.labels) {
+            let (planes, rows, columns) = image.dim();
+            for number in [*label, planes, rows, columns] {
+                digest.update((number as u64).to_le_bytes());
+            }
+            let bytes: Vec<u8> = image.iter().flat_map(|value| value.to_le_bytes()).collect();
+            digest.update(&bytes);
+        }
+        hex(&digest.finalize())
     }
 }
 

@@ -21,11 +21,9 @@ use spheroid_ssl::{
 use crate::{
     Monitor, PipelineError,
     crops::{Crops, hex_digest, io, write_json},
-    labelled::{ImageViews, LabelledImages},
     monitor::tell,
     prepare::PrepareConfig,
-    simulated::{SimulatedImages, SimulatedViews},
-    views::{PlateViews, ViewsConfig},
+    views::{ImageSet, ImageViews, PlateViews, ViewsConfig},
 };
 
 /// The default encoder.
@@ -155,13 +153,14 @@ impl Model {
         )
     }
 
-    /// As [`train`](Self::train) on images of any kind; how images are cut out and joined has no meaning
-    /// for them.
+    /// As [`train`](Self::train) on images of any kind, such as [`LabelledImages`](crate::labelled::LabelledImages) or
+    /// [`SimulatedImages`](crate::simulated::SimulatedImages); how images are cut out and joined has no meaning for
+    /// them.
     ///
     /// # Errors
     /// As there.
     pub fn train_on_images(
-        images: &LabelledImages,
+        images: &(impl ImageSet + Sync),
         config: PretrainConfig,
         device: &Device,
         folder: &Path,
@@ -173,32 +172,6 @@ impl Model {
         Self::train_on(
             &views,
             &images.identity(),
-            start,
-            device,
-            folder,
-            resume,
-            monitor,
-        )
-    }
-
-    /// As [`train_on_images`](Self::train_on_images) on simulated images; methods that learn from descriptions are told
-    /// what is true of each.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn train_on_simulated(
-        images: &SimulatedImages,
-        config: PretrainConfig,
-        device: &Device,
-        folder: &Path,
-        resume: bool,
-        monitor: &dyn Monitor,
-    ) -> Result<Self, PipelineError> {
-        let start = Start::new(config, device, folder)?;
-        let views = SimulatedViews::new(images, &start.config.policy)?;
-        Self::train_on(
-            &views,
-            images.identity(),
             start,
             device,
             folder,

@@ -4,12 +4,10 @@ use ndarray::{Array3, Axis};
 use rand::seq::SliceRandom;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use spheroid_augment::{Policy, PolicyConfig};
 use spheroid_core::{DrawKey, ParamError, StackSource, at_least};
 use spheroid_sim::PlateSimConfig;
-use spheroid_ssl::train::Views;
 
-use crate::{Monitor, PipelineError, crops::hex_digest, prepare::PrepareConfig, views::views_of};
+use crate::{Monitor, PipelineError, crops::hex_digest, prepare::PrepareConfig, views::ImageSet};
 
 /// Most values of all images: 4 GiB of them.
 const MOST_VALUES: usize = 1 << 30;
@@ -94,21 +92,6 @@ impl SimulatedImages {
             identity: hex_digest(&settings),
         })
     }
-
-    /// Number of images.
-    pub fn len(&self) -> usize {
-        self.images.len()
-    }
-
-    /// Whether there is no image.
-    pub fn is_empty(&self) -> bool {
-        self.images.is_empty()
-    }
-
-    /// A digest of what they were made of.
-    pub(crate) fn identity(&self) -> &str {
-        &self.identity
-    }
 }
 
 /// An image and what is true of it.
@@ -149,38 +132,17 @@ fn of_plate(config: &SimulatedImagesConfig, seed: u64) -> Result<Vec<Known>, Pip
     Ok(images)
 }
 
-/// Views of simulated images.
-pub(crate) struct SimulatedViews<'a> {
-    images: &'a SimulatedImages,
-    policy: Policy,
-}
-
-impl<'a> SimulatedViews<'a> {
-    pub(crate) fn new(
-        images: &'a SimulatedImages,
-        policy: &PolicyConfig,
-    ) -> Result<Self, PipelineError> {
-        Ok(Self {
-            images,
-            policy: policy.clone().build()?,
-        })
-    }
-}
-
-impl Views for SimulatedViews<'_> {
-    type Error = PipelineError;
-
-    fn len(&self) -> usize {
-        self.images.len()
-    }
-
-    fn views(&self, seed: u64, epoch: u64, item: usize) -> Result<Vec<Array3<f32>>, PipelineError> {
-        let image = &self.images.images[item];
-        views_of(image, &self.policy, [seed, epoch, item as u64])
+impl ImageSet for SimulatedImages {
+    fn images(&self) -> &[Array3<f32>] {
+        &self.images
     }
 
     fn description(&self, item: usize) -> Option<Vec<f32>> {
-        Some(self.images.truths[item].to_vec())
+        Some(self.truths[item].to_vec())
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone()
     }
 }
 
@@ -202,7 +164,7 @@ mod tests {
     #[test]
     fn every_plane_has_the_truth_of_its_stack() {
         let images = SimulatedImages::new(&config(), &()).unwrap();
-        assert_eq!(images.len(), 2 * 5 * 3);
+        assert_eq!(images.images.len(), 2 * 5 * 3);
         assert!(images.images.iter().all(|image| image.dim() == (1, 32, 32)));
         for planes in images.truths.chunks_exact(3) {
             assert!(planes[0] == planes[1] && planes[1] == planes[2]);

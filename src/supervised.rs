@@ -11,11 +11,7 @@ use spheroid_ssl::{
     train::{Progress, TrainConfig, Views, train},
 };
 
-use crate::{
-    Monitor, PipelineError,
-    labelled::{ImageViews, LabelledImages},
-    monitor::tell,
-};
+use crate::{Monitor, PipelineError, labelled::LabelledImages, monitor::tell, views::ImageViews};
 
 /// Settings of [`supervised`].
 #[derive(Debug, Clone, PartialEq)]

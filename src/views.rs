@@ -154,8 +154,63 @@ impl Views for PlateViews<'_> {
     }
 }
 
+/// Images that are kept in memory, with what is known of each.
+pub trait ImageSet {
+    /// The images, `[plane, row, column]` and of one shape.
+    fn images(&self) -> &[Array3<f32>];
+
+    /// The class of an image, for methods that learn from labels.
+    fn label(&self, _item: usize) -> Option<usize> {
+        None
+    }
+
+    /// What is true of an image, for methods that learn from descriptions.
+    fn description(&self, _item: usize) -> Option<Vec<f32>> {
+        None
+    }
+
+    /// A digest of the images: training goes on from a checkpoint only with the same ones.
+    fn identity(&self) -> String;
+}
+
+/// Views of every image of a set.
+pub(crate) struct ImageViews<'a, I> {
+    set: &'a I,
+    policy: Policy,
+}
+
+impl<'a, I: ImageSet> ImageViews<'a, I> {
+    pub(crate) fn new(set: &'a I, policy: &PolicyConfig) -> Result<Self, PipelineError> {
+        Ok(Self {
+            set,
+            policy: policy.clone().build()?,
+        })
+    }
+}
+
+impl<I: ImageSet + Sync> Views for ImageViews<'_, I> {
+    type Error = PipelineError;
+
+    fn len(&self) -> usize {
+        self.set.images().len()
+    }
+
+    fn views(&self, seed: u64, epoch: u64, item: usize) -> Result<Vec<Array3<f32>>, PipelineError> {
+        let image = &self.set.images()[item];
+        views_of(image, &self.policy, [seed, epoch, item as u64])
+    }
+
+    fn label(&self, item: usize) -> Option<usize> {
+        self.set.label(item)
+    }
+
+    fn description(&self, item: usize) -> Option<Vec<f32>> {
+        self.set.description(item)
+    }
+}
+
 /// Views that `policy` makes of an image for a seed, an epoch and a number; an anchor comes first.
-pub(crate) fn views_of(
+fn views_of(
     image: &Array3<f32>,
     policy: &Policy,
     [seed, epoch, item]: [u64; 3],
