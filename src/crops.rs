@@ -2,6 +2,7 @@
 //! grow with the number of images.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io::{BufReader, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
@@ -13,7 +14,9 @@ use ndarray::{Array1, Array2, Array3, Axis};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use spheroid_core::{CoreError, Embeddings, StackKey, StackSource, Warning, atomic};
+use spheroid_core::{
+    CoreError, Day, Embeddings, Group, PlateMap, PlateWell, StackKey, StackSource, Warning, atomic,
+};
 use spheroid_imaging::{FocalStack, SegmentationFlag};
 
 use crate::{
@@ -247,6 +250,37 @@ impl Crops {
         Ok(Embeddings::new(self.keys().cloned().collect(), values)?)
     }
 
+    /// What is doubtful about the outline in the stack of that key; nothing when there is no such stack.
+    pub fn flags(&self, key: &StackKey) -> &[SegmentationFlag] {
+        let found = self
+            .index
+            .entries
+            .binary_search_by(|entry| entry.key.cmp(key));
+        found.map_or(&[], |index| &self.index.entries[index].flags)
+    }
+
+    /// Wells that tell nothing about a drug: without a spheroid on the last day up to `drug_day`, or untreated and
+    /// without one on the last day. A treated well whose spheroid is gone after the drug is a result.
+    pub fn failed_wells(&self, map: &PlateMap, drug_day: Day) -> BTreeSet<PlateWell> {
+        let mut last: BTreeMap<PlateWell, [Option<&Entry>; 2]> = BTreeMap::new();
+        for entry in &self.index.entries {
+            let [before, end] = last.entry(entry.key.plate_well()).or_default();
+            if entry.key.day <= drug_day {
+                *before = Some(entry);
+            }
+            *end = Some(entry);
+        }
+        let empty = |entry: Option<&Entry>| {
+            entry.is_some_and(|entry| entry.flags.contains(&SegmentationFlag::EmptyWell))
+        };
+        let failed = last.into_iter().filter(|(well, [before, end])| {
+            let treatment = map.treatment_of(well);
+            let untreated = treatment.is_some_and(|of| of.group == Group::Untreated);
+            treatment.is_some() && (empty(*before) || untreated && empty(*end))
+        });
+        failed.map(|(well, _)| well).collect()
+    }
+
     /// Names the stacks in which no spheroid was found or its outline is doubtful, and those with fewer
     /// than 16 bits.
     pub fn warnings(&self) -> Vec<Warning> {
@@ -333,5 +367,91 @@ pub(crate) fn io(
             source,
         }
         .into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use spheroid_core::{Dose, PlateFormat, Treatment, WellId};
+
+    use super::*;
+
+    fn well(column: usize) -> PlateWell {
+        PlateWell {
+            plate: "p".into(),
+            well: WellId::new(1, column).unwrap(),
+        }
+    }
+
+    #[test]
+    fn wells_fail_for_what_no_drug_did() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(PIXELS);
+        // Column 1 is untreated, as is column 5; each is listed with the days on which it is empty.
+        let empty: [(usize, &[f64]); 5] = [
+            (1, &[10.0]),
+            (2, &[7.0]),
+            (3, &[10.0]),
+            (4, &[5.0]),
+            (5, &[8.0]),
+        ];
+        let mut entries = Vec::new();
+        for (column, empty) in empty {
+            for day in [5.0, 7.0, 8.0, 10.0] {
+                let is_empty = empty.contains(&day);
+                entries.push(Entry {
+                    key: StackKey {
+                        plate: "p".into(),
+                        well: well(column).well,
+                        day: Day::new(day).unwrap(),
+                    },
+                    offset: 0,
+                    planes: 1,
+                    morphology: Vec::new(),
+                    flags: is_empty
+                        .then_some(SegmentationFlag::EmptyWell)
+                        .into_iter()
+                        .collect(),
+                    container_bits: 16,
+                });
+            }
+        }
+        let index = Index {
+            recipe: RECIPE,
+            config: PrepareConfig::default(),
+            sources: Vec::new(),
+            entries,
+        };
+        let crops = Crops::new(index, File::create(&path).unwrap(), path).unwrap();
+        let dose = Dose {
+            drug: "X".into(),
+            concentration: 1.0,
+            unit: "uM".into(),
+        };
+        let treatment = |column: usize| {
+            let (group, doses) = match column {
+                1 | 5 => (Group::Untreated, Vec::new()),
+                _ => (Group::DrugScreened, vec![dose.clone()]),
+            };
+            Treatment {
+                name: group.name().into(),
+                group,
+                doses,
+            }
+        };
+        let wells = (1..=5).map(|column| (well(column), treatment(column)));
+        let map = PlateMap::new(wells, PlateFormat::W96).unwrap();
+        let failed = crops.failed_wells(&map, Day::new(7.0).unwrap());
+        assert_eq!(failed, BTreeSet::from([well(1), well(2)]));
+        let left = map.without(&failed);
+        assert_eq!(left.wells().len(), 3);
+        assert_eq!(left.treatment_of(&well(2)), None);
+        let key = |column, day| StackKey {
+            plate: "p".into(),
+            well: well(column).well,
+            day: Day::new(day).unwrap(),
+        };
+        assert_eq!(crops.flags(&key(3, 10.0)), [SegmentationFlag::EmptyWell]);
+        assert!(crops.flags(&key(3, 8.0)).is_empty() && crops.flags(&key(9, 8.0)).is_empty());
     }
 }

@@ -152,27 +152,29 @@ pub fn run(
     } = config;
     let crops = Crops::prepare(plate, &out.join("crops"), &pretrain.prepare, monitor)?;
     let morphology = crops.morphology()?;
-    let baseline = morphology_baseline(&morphology, plate.map(), rank_config)?;
+    let failed = crops.failed_wells(plate.map(), rank_config.drug_day);
+    let map = plate.map().without(&failed);
+    let baseline = morphology_baseline(&morphology, &map, rank_config)?;
     let folder = out.join("model");
     let mut pretrain = pretrain.clone();
     pretrain.views.drug_day = rank_config.drug_day;
-    let map = plate.map();
-    let model = Model::train(&crops, map, pretrain, device, &folder, resume, monitor)?;
+    let told = plate.map();
+    let model = Model::train(&crops, told, pretrain, device, &folder, resume, monitor)?;
     let learned = embed(&crops, &model.freeze(device), Planes::Mean, monitor)?;
-    let mut ranked = rank_features(&learned, &morphology, plate.map(), rank_config)?;
+    let mut ranked = rank_features(&learned, &morphology, &map, rank_config)?;
     let agreement = truth
         .map(|truth| {
-            let alone = rank(
-                &[FeatureSet::new("learned", &learned)],
-                plate.map(),
-                rank_config,
-            )?;
+            let alone = rank(&[FeatureSet::new("learned", &learned)], &map, rank_config)?;
             Ok::<_, PipelineError>(Agreement::new(truth, &ranked, &alone, &baseline)?)
         })
         .transpose()?;
     let pretrain_method = &model.config.method;
     let mut warnings = plate.warnings().to_vec();
     warnings.extend(crops.warnings());
+    warnings.extend(Warning::about(
+        "well that failed, without a spheroid before the drug or without an untreated one at the end; not ranked",
+        failed.iter().map(ToString::to_string).collect(),
+    ));
     warnings.append(&mut ranked.warnings);
     if pretrain_method.learns_from_labels() {
         warnings.push(Warning {

@@ -1,4 +1,8 @@
-use std::{collections::BTreeMap, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -235,6 +239,13 @@ impl PlateMap {
     /// Every treatment by its name.
     pub fn treatments(&self) -> &BTreeMap<String, Treatment> {
         &self.treatments
+    }
+
+    /// The same map without these wells; treatments that only they had stay listed.
+    pub fn without(&self, wells: &BTreeSet<PlateWell>) -> Self {
+        let mut left = self.clone();
+        left.wells.retain(|well, _| !wells.contains(well));
+        left
     }
 
     /// The treatment of a well, `None` for a well that the map does not have.
