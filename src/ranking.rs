@@ -13,8 +13,8 @@ use spheroid_rank::{
     median,
 };
 use spheroid_temporal::{
-    Folds, MIN_UNTREATED, MeanChange, Persistence, RidgeConfig, TemporalError, Trajectories, Well,
-    out_of_fold, skill,
+    Folds, MIN_UNTREATED, MeanChange, Persistence, RidgeConfig, Trajectories, Well, out_of_fold,
+    skill,
 };
 
 use crate::{PipelineError, Plate, prepare::BY_HAND};
@@ -103,39 +103,39 @@ pub fn rank(
     config: &RankConfig,
 ) -> Result<Ranked, PipelineError> {
     let metric = by_name(&config.metric)?;
-    let scored = features
-        .iter()
-        .map(|set| {
-            let weight = positive("weight", set.weight)?;
-            let mut scored = score(set, map, config.drug_day, &*metric)?;
-            scored.log_scores *= weight;
-            Ok(scored)
-        })
-        .collect::<Result<Vec<_>, PipelineError>>()?;
-    let mut scored = scored.into_iter();
-    let Some(first) = scored.next() else {
+    let mut joined: Option<(Deviations, Array1<f64>)> = None;
+    let mut skills = Vec::new();
+    let mut weights = 0.0;
+    for set in features {
+        let weight = positive("weight", set.weight)?;
+        let deviations = Deviations::new(set.embeddings, map, config.drug_day)?;
+        let scores = weight * deviations.log_scores(&*metric)?;
+        let named = |(predictor, skill): &(_, f64)| (format!("{}: {predictor}", set.name), *skill);
+        skills.extend(deviations.skills.iter().map(named));
+        weights += weight;
+        match &mut joined {
+            None => joined = Some((deviations, scores)),
+            Some((first, sum)) if first.wells == deviations.wells => *sum += &scores,
+            Some(_) => {
+                let reason = "the feature sets embed different wells".to_owned();
+                return Err(PipelineError::Stage {
+                    path: "embeddings".into(),
+                    reason,
+                });
+            }
+        }
+    }
+    let Some((first, sum)) = joined else {
         return Err(RankError::NoWells.into());
     };
-    let Scored {
+    let log_scores = sum / weights;
+    let Deviations {
         wells,
-        mut log_scores,
-        mut skills,
         from,
         to,
         warnings,
+        ..
     } = first;
-    for other in scored {
-        if other.wells != wells {
-            let reason = "the feature sets embed different wells".to_owned();
-            return Err(PipelineError::Stage {
-                path: "embeddings".into(),
-                reason,
-            });
-        }
-        log_scores += &other.log_scores;
-        skills.extend(other.skills);
-    }
-    log_scores /= features.iter().map(|set| set.weight).sum::<f64>();
 
     let wells: Vec<WellScore> = wells
         .into_iter()
@@ -159,86 +159,124 @@ pub fn rank(
     })
 }
 
-/// The scores of all wells by one set of features.
-struct Scored {
-    wells: Vec<PlateWell>,
-    log_scores: Array1<f64>,
-    skills: Vec<(String, f64)>,
-    from: Day,
-    to: Day,
-    warnings: Vec<Warning>,
+/// How far every well ends up from where an untreated one would, by one set of features.
+#[derive(Debug, Clone)]
+pub struct Deviations {
+    /// Wells with images of both days, sorted.
+    pub wells: Vec<PlateWell>,
+    /// Which of `wells` are untreated.
+    pub untreated: Vec<usize>,
+    /// Day that the predictions start from.
+    pub from: Day,
+    /// Day that is predicted.
+    pub to: Day,
+    /// Skill of each predictor on untreated wells out of fold, by its name.
+    pub skills: Vec<(&'static str, f64)>,
+    /// What was left out.
+    pub warnings: Vec<Warning>,
+    predicted: Array2<f32>,
+    series: Trajectories,
+    reference: Reference,
 }
 
-fn score(
-    set: &FeatureSet<'_>,
-    map: &PlateMap,
-    drug_day: Day,
-    metric: &dyn Discrepancy<Error = RankError>,
-) -> Result<Scored, PipelineError> {
-    let FeatureSet {
-        name, embeddings, ..
-    } = *set;
-    let layout = Layout::new(embeddings.keys().iter(), map);
-    let Plan {
-        from,
-        to,
-        wells,
-        untreated,
-        warning,
-    } = layout.plan(map, drug_day)?;
-    let series = layout.trajectories(embeddings, &wells, &[from, to])?;
-    let ridge = RidgeConfig::default().build()?;
-    let predicted = out_of_fold(&ridge, &series, &untreated, Folds::LeaveOneOut)?;
+impl Deviations {
+    /// Predicts every well that `map` has; untreated wells out of fold.
+    ///
+    /// # Errors
+    /// When there is no day before and after the drug, fewer than 4 untreated wells have images of both, or a well
+    /// lacks an embedding.
+    pub fn new(
+        embeddings: &Embeddings,
+        map: &PlateMap,
+        drug_day: Day,
+    ) -> Result<Self, PipelineError> {
+        let layout = Layout::new(embeddings.keys().iter(), map);
+        let Plan {
+            from,
+            to,
+            wells,
+            untreated,
+            warning,
+        } = layout.plan(map, drug_day)?;
+        let series = layout.trajectories(embeddings, &wells, &[from, to])?;
+        let ridge = RidgeConfig::default().build()?;
+        let predicted = out_of_fold(&ridge, &series, &untreated, Folds::LeaveOneOut)?;
 
-    let mut reference = residuals(&series, &predicted, &untreated);
-    let mut owners = untreated.clone();
-    for days in layout.days.windows(2) {
-        // An untreated well may lack a day in between; its other days still count.
-        let has_both = |&well: &usize| layout.has(&wells[well], days);
-        let complete: Vec<usize> = untreated.iter().copied().filter(has_both).collect();
-        if complete.len() < MIN_UNTREATED || days == [from, to] {
-            continue;
+        let mut reference = residuals(&series, &predicted, &untreated);
+        let mut owners = untreated.clone();
+        for days in layout.days.windows(2) {
+            // An untreated well may lack a day in between; its other days still count.
+            let has_both = |&well: &usize| layout.has(&wells[well], days);
+            let complete: Vec<usize> = untreated.iter().copied().filter(has_both).collect();
+            if complete.len() < MIN_UNTREATED || days == [from, to] {
+                continue;
+            }
+            let members: Vec<PlateWell> =
+                complete.iter().map(|&well| wells[well].clone()).collect();
+            let series = layout.trajectories(embeddings, &members, days)?;
+            let all: Vec<usize> = (0..members.len()).collect();
+            let predicted = out_of_fold(&MeanChange, &series, &all, Folds::LeaveOneOut)?;
+            let more = residuals(&series, &predicted, &all);
+            reference = concatenate(Axis(0), &[reference.view(), more.view()])
+                .expect("all residuals have the features of the embedding");
+            owners.extend(complete);
         }
-        let members: Vec<PlateWell> = complete.iter().map(|&well| wells[well].clone()).collect();
-        let series = layout.trajectories(embeddings, &members, days)?;
-        let all: Vec<usize> = (0..members.len()).collect();
-        let predicted = out_of_fold(&MeanChange, &series, &all, Folds::LeaveOneOut)?;
-        let more = residuals(&series, &predicted, &all);
-        reference = concatenate(Axis(0), &[reference.view(), more.view()])
-            .expect("all residuals have the features of the embedding");
-        owners.extend(complete);
+        let reference = Reference::new(reference, owners)?;
+        let of = |predicted: ArrayView2<'_, f32>| skill(predicted, &series, &untreated);
+        let by_mean_change = out_of_fold(&MeanChange, &series, &untreated, Folds::LeaveOneOut)?;
+        let by_persistence = out_of_fold(&Persistence, &series, &untreated, Folds::LeaveOneOut)?;
+        let skills = vec![
+            ("ridge", of(predicted.view())?),
+            ("mean change", of(by_mean_change.view())?),
+            ("persistence", of(by_persistence.view())?),
+        ];
+        Ok(Self {
+            wells,
+            untreated,
+            from,
+            to,
+            skills,
+            warnings: warning.into_iter().collect(),
+            predicted,
+            series,
+            reference,
+        })
     }
-    let reference = Reference::new(reference, owners)?;
-    let scores = score_out_of_fold(metric, &reference, predicted.view(), series.target())?;
-    let of_untreated: Vec<f64> = untreated.iter().map(|&well| scores[well]).collect();
-    let unit = median(&of_untreated)?;
-    // A score of 0 (a prediction that came true to the last bit) has no logarithm.
-    let log_scores = scores.mapv(|score| (score / unit).max(f64::MIN_POSITIVE).ln());
 
-    let mut skills = Vec::new();
-    let mut add = |predictor: &str, predicted: ArrayView2<'_, f32>| {
-        let skill = skill(predicted, &series, &untreated)?;
-        skills.push((format!("{name}: {predictor}"), skill));
-        Ok::<(), TemporalError>(())
-    };
-    add("ridge", predicted.view())?;
-    add(
-        "mean change",
-        out_of_fold(&MeanChange, &series, &untreated, Folds::LeaveOneOut)?.view(),
-    )?;
-    add(
-        "persistence",
-        out_of_fold(&Persistence, &series, &untreated, Folds::LeaveOneOut)?.view(),
-    )?;
-    let warnings = warning.into_iter().collect();
-    Ok(Scored {
-        wells,
-        log_scores,
-        skills,
-        from,
-        to,
-        warnings,
-    })
+    /// The discrepancy of every well, in its own unit. What is measured against untreated wells is measured against
+    /// the other ones in their case.
+    ///
+    /// # Errors
+    /// When the metric has too few untreated wells.
+    pub fn scores(
+        &self,
+        metric: &dyn Discrepancy<Error = RankError>,
+    ) -> Result<Array1<f64>, PipelineError> {
+        let actual = self.series.target();
+        Ok(score_out_of_fold(
+            metric,
+            &self.reference,
+            self.predicted.view(),
+            actual,
+        )?)
+    }
+
+    /// Actual minus predicted embedding, `[well, feature]`.
+    pub fn residuals(&self) -> Array2<f32> {
+        &self.series.target() - &self.predicted
+    }
+
+    /// Logarithm of the discrepancies in units of the median untreated well.
+    fn log_scores(
+        &self,
+        metric: &dyn Discrepancy<Error = RankError>,
+    ) -> Result<Array1<f64>, PipelineError> {
+        let scores = self.scores(metric)?;
+        let of_untreated: Vec<f64> = self.untreated.iter().map(|&well| scores[well]).collect();
+        let unit = median(&of_untreated)?;
+        // A score of 0 (a prediction that came true to the last bit) has no logarithm.
+        Ok(scores.mapv(|score| (score / unit).max(f64::MIN_POSITIVE).ln()))
+    }
 }
 
 /// Tells before any image is read whether the plate can be ranked.
