@@ -16,26 +16,20 @@
 
 mod support;
 
-use std::{
-    collections::BTreeMap,
-    error::Error,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+use std::{collections::BTreeMap, error::Error, path::PathBuf, process::ExitCode, time::Instant};
 
 use clap::Parser;
 use spheroid::{
-    PipelineError, Plate,
-    core::{Embeddings, PlateFormat},
+    PipelineError,
+    core::Embeddings,
     crops::Crops,
     embed::{Planes, embed},
     job::{kendall_tau, rank_features, treatment_scores},
-    prepare::PrepareConfig,
-    pretrain::{ENCODER, EPOCHS, METHOD, Model, PretrainConfig},
+    pretrain::{ENCODER, EPOCHS, METHOD, PretrainConfig},
     ranking::{FeatureSet, RankConfig, morphology_baseline, rank},
     ssl::{Device, FrozenEncoder, encoder::Pooling},
 };
+use support::simulated::SimulatedPlate;
 
 /// Compares methods on simulated plates whose true efficacy is known.
 #[derive(Parser)]
@@ -66,16 +60,9 @@ fn main() -> ExitCode {
 }
 
 fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
-    let (first, last) = arguments
-        .seeds
-        .split_once('-')
-        .unwrap_or((&arguments.seeds, &arguments.seeds));
-    let (first, last): (u64, u64) = (first.parse()?, last.parse()?);
-    if last < first {
-        return Err(format!("no seed lies between {first} and {last}").into());
-    }
+    let (first, last) = support::seeds(&arguments.seeds)?;
     let device = support::device("flex")?;
-    let mut taus: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    let mut found: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     let mut epochs: BTreeMap<&str, usize> = BTreeMap::new();
     println!(
         "{:>4}  {:<40} {:>6} {:>6} {:>7} {:>7}",
@@ -83,11 +70,11 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     );
     for seed in first..=last {
         let plate = SimulatedPlate::new(seed, arguments.settings, &arguments.out)?;
-        let [morphology, by_hand] = plate.morphology()?;
-        println!("{seed:4}  {:<40} {morphology:>6.3}", "morphology");
+        let [all, by_hand] = morphology(&plate)?;
+        println!("{seed:4}  {:<40} {all:>6.3}", "morphology");
         println!("{seed:4}  {:<40} {by_hand:>6.3}", "morphology by hand");
-        for (name, tau) in [("morphology", morphology), ("morphology by hand", by_hand)] {
-            taus.entry(name.to_owned()).or_default().push(tau);
+        for (name, tau) in [("morphology", all), ("morphology by hand", by_hand)] {
+            found.entry(name.to_owned()).or_default().push(tau);
         }
         for name in &arguments.methods {
             let mut choice = Choice::parse(name, &arguments.encoder, seed)?;
@@ -95,23 +82,24 @@ fn compare(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             let crops = plate.crops(&choice.config.prepare)?;
             let count = match choice.epochs.or(epochs.get(name.as_str()).copied()) {
                 Some(epochs) => epochs,
-                None => plate.epochs_in(arguments.seconds, &crops, &choice.config, &device)?,
+                None => epochs_in(&plate, arguments.seconds, &crops, &choice.config, &device)?,
             };
             epochs.insert(name, count);
             choice.config.train.epochs = count;
-            let [joined, alone] = plate.taus(&crops, choice, &device)?;
+            let [joined, alone] = taus(&plate, &crops, choice, &device)?;
             println!(
                 "{seed:4}  {name:<40} {joined:>6.3} {alone:>6.3} {count:>7} {:>7.0}",
                 start.elapsed().as_secs_f64()
             );
-            taus.entry(name.clone()).or_default().push(joined);
-            taus.entry(format!("{name}, alone"))
+            found.entry(name.clone()).or_default().push(joined);
+            found
+                .entry(format!("{name}, alone"))
                 .or_default()
                 .push(alone);
         }
     }
     println!("medians of {} plates", last + 1 - first);
-    for (name, taus) in &taus {
+    for (name, taus) in &found {
         println!("      {name:<40} {:>6.3}", spheroid::rank::median(taus)?);
     }
     Ok(())
@@ -183,98 +171,58 @@ impl Choice {
     }
 }
 
-struct SimulatedPlate {
-    folder: PathBuf,
-    plate: Plate,
-    morphology: Embeddings,
-    truth: BTreeMap<String, f64>,
+/// Epochs that fit into so many seconds.
+fn epochs_in(
+    plate: &SimulatedPlate,
+    seconds: f64,
+    crops: &Crops,
+    config: &PretrainConfig,
+    device: &Device,
+) -> Result<usize, PipelineError> {
+    support::epochs_in(seconds, config, |config| plate.train(crops, config, device))
 }
 
-impl SimulatedPlate {
-    fn new(seed: u64, settings: support::Settings, out: &Path) -> Result<Self, Box<dyn Error>> {
-        let folder = out.join(format!("{settings:?}-{seed}").to_lowercase());
-        let config = settings.of(seed);
-        let sim = config.clone().build()?;
-        support::simulate(config, &folder, &support::Bars::default())?;
-        let plate = Plate::open(&folder, None, PlateFormat::W96)?;
-        let truth = sim.truth().iter();
-        let truth = truth.map(|truth| (truth.treatment.clone(), truth.kill));
-        Ok(Self {
-            morphology: crops(&plate, &folder, &PrepareConfig::default())?.morphology()?,
-            truth: truth.collect(),
-            plate,
-            folder,
-        })
-    }
-
-    fn crops(&self, prepare: &PrepareConfig) -> Result<Crops, PipelineError> {
-        crops(&self.plate, &self.folder, prepare)
-    }
-
-    fn train(
-        &self,
-        crops: &Crops,
-        config: PretrainConfig,
-        device: &Device,
-    ) -> Result<Model, PipelineError> {
-        let folder = self.folder.join("model");
-        Model::train(crops, self.plate.map(), config, device, &folder, false, &())
-    }
-
-    /// Epochs that fit into so many seconds.
-    fn epochs_in(
-        &self,
-        seconds: f64,
-        crops: &Crops,
-        config: &PretrainConfig,
-        device: &Device,
-    ) -> Result<usize, PipelineError> {
-        support::epochs_in(seconds, config, |config| self.train(crops, config, device))
-    }
-
-    /// Kendall's tau of features joined with morphology and of features alone.
-    fn taus(
-        &self,
-        crops: &Crops,
-        choice: Choice,
-        device: &Device,
-    ) -> Result<[f64; 2], Box<dyn Error>> {
-        let Choice {
-            config,
-            pooling,
-            planes,
-            rank,
-            ..
-        } = choice;
-        let model = self.train(crops, config, device)?;
-        let frozen = FrozenEncoder::new(&model.encoder, pooling, device)
-            .with_normalize(model.config.policy.normalize.clone());
-        let learned = embed(crops, &frozen, planes, &())?;
-        let joined = rank_features(&learned, &self.morphology, self.plate.map(), &rank)?;
-        Ok([
-            kendall_tau(&treatment_scores(&joined), &self.truth)?,
-            self.alone(&learned, &rank)?,
-        ])
-    }
-
-    fn alone(&self, features: &Embeddings, config: &RankConfig) -> Result<f64, Box<dyn Error>> {
-        let sets = [FeatureSet::new("features", features)];
-        let ranked = rank(&sets, self.plate.map(), config)?;
-        Ok(kendall_tau(&treatment_scores(&ranked), &self.truth)?)
-    }
-
-    /// Kendall's tau of all of morphology, and of what a laboratory compares by hand.
-    fn morphology(&self) -> Result<[f64; 2], Box<dyn Error>> {
-        let config = RankConfig::default();
-        let by_hand = morphology_baseline(&self.morphology, self.plate.map(), &config)?;
-        Ok([
-            self.alone(&self.morphology, &config)?,
-            kendall_tau(&by_hand, &self.truth)?,
-        ])
-    }
+/// Kendall's tau of features joined with morphology and of features alone.
+fn taus(
+    plate: &SimulatedPlate,
+    crops: &Crops,
+    choice: Choice,
+    device: &Device,
+) -> Result<[f64; 2], Box<dyn Error>> {
+    let Choice {
+        config,
+        pooling,
+        planes,
+        rank,
+        ..
+    } = choice;
+    let model = plate.train(crops, config, device)?;
+    let frozen = FrozenEncoder::new(&model.encoder, pooling, device)
+        .with_normalize(model.config.policy.normalize.clone());
+    let learned = embed(crops, &frozen, planes, &())?;
+    let joined = rank_features(&learned, &plate.morphology, plate.plate.map(), &rank)?;
+    Ok([
+        kendall_tau(&treatment_scores(&joined), &plate.truth)?,
+        alone(plate, &learned, &rank)?,
+    ])
 }
 
-fn crops(plate: &Plate, folder: &Path, prepare: &PrepareConfig) -> Result<Crops, PipelineError> {
-    let folder = folder.join(format!("crops-{}", prepare.size));
-    Crops::prepare(plate, &folder, prepare, &())
+fn alone(
+    plate: &SimulatedPlate,
+    features: &Embeddings,
+    config: &RankConfig,
+) -> Result<f64, Box<dyn Error>> {
+    let sets = [FeatureSet::new("features", features)];
+    let ranked = rank(&sets, plate.plate.map(), config)?;
+    Ok(kendall_tau(&treatment_scores(&ranked), &plate.truth)?)
+}
+
+/// Kendall's tau of all of morphology, and of what a laboratory compares by hand.
+fn morphology(plate: &SimulatedPlate) -> Result<[f64; 2], Box<dyn Error>> {
+    let config = RankConfig::default();
+    let by_hand = morphology_baseline(&plate.morphology, plate.plate.map(), &config)?;
+    Ok([
+        alone(plate, &plate.morphology, &config)?,
+        kendall_tau(&by_hand, &plate.truth)?,
+    ])
 }

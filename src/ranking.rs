@@ -267,7 +267,10 @@ impl Deviations {
     }
 
     /// Logarithm of the discrepancies in units of the median untreated well.
-    fn log_scores(
+    ///
+    /// # Errors
+    /// As [`scores`](Self::scores).
+    pub fn log_scores(
         &self,
         metric: &dyn Discrepancy<Error = RankError>,
     ) -> Result<Array1<f64>, PipelineError> {

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, unreachable_pub, reason = "every example uses a part of it")]
 
+pub mod simulated;
+
 use std::{
     error::Error,
     path::{Path, PathBuf},
@@ -24,6 +26,16 @@ use spheroid::{
     },
     views::{Batches, Labels, Positives, ViewsConfig},
 };
+
+/// First and last of seeds given as `1-10`, or as one number.
+pub fn seeds(text: &str) -> Result<(u64, u64), Box<dyn Error>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let (first, last): (u64, u64) = (first.parse()?, last.parse()?);
+    if last < first {
+        return Err(format!("no seed lies between {first} and {last}").into());
+    }
+    Ok((first, last))
+}
 
 /// How the files of a plate are to be read.
 #[derive(Args)]
