@@ -5,6 +5,7 @@
 mod agreement;
 mod discrepancies;
 mod ranking;
+mod significance;
 
 /// Reads a fixture; fails when it is missing or empty.
 fn fixture<T: serde::de::DeserializeOwned>(name: &str) -> Vec<T> {
