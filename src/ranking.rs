@@ -3,21 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ndarray::{Array1, Array2, Array3, ArrayView2, Axis, concatenate, s};
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use spheroid_core::{
-    Day, Discrepancy, Embeddings, Group, PlateMap, PlateWell, StackKey, Warning, positive,
+    Day, Discrepancy, Embeddings, Fit, Forecast, Group, PlateMap, PlateWell, StackKey, Warning,
+    positive,
 };
-use spheroid_rank::{
-    RankError, Ranking, RankingConfig, WellScore,
-    discrepancy::{Reference, by_name, score_out_of_fold},
-    median,
-};
+use spheroid_rank::{RankError, Ranking, RankingConfig, WellScore, discrepancy::by_name, median};
 use spheroid_temporal::{
-    Folds, MIN_UNTREATED, MeanChange, Persistence, RidgeConfig, Trajectories, Well, out_of_fold,
-    skill,
+    Folds, MIN_UNTREATED, MeanChange, Persistence, RidgeConfig, TemporalError, Trajectories, Well,
+    out_of_fold, skill,
 };
 
 use crate::{PipelineError, Plate, prepare::BY_HAND};
+
+/// Fewest untreated wells of a plate: each is left out in turn, and the others still have to predict one another.
+pub const LEAST_UNTREATED: usize = MIN_UNTREATED + 1;
 
 /// Settings of [`rank`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -87,7 +88,7 @@ impl<'a> FeatureSet<'a> {
 /// For each set of features a ridge regression learns
 /// from untreated wells how the embedding moves from the drug day to the last day. The discrepancy of
 /// a well is measured against what untreated wells do: their out-of-fold residuals at the last day and
-/// their changes between consecutive days. Untreated wells are predicted and scored out of fold. With
+/// their changes between consecutive days. Untreated wells are predicted and scored as if they were treated. With
 /// several sets the score is the weighted geometric mean of their discrepancies, each in units of the
 /// median untreated well.
 ///
@@ -95,7 +96,7 @@ impl<'a> FeatureSet<'a> {
 /// well already show the effect.
 ///
 /// # Errors
-/// When there is no day before and after the drug, fewer than 4 untreated wells have images of both,
+/// When there is no day before and after the drug, fewer than [`LEAST_UNTREATED`] untreated wells have images of both,
 /// the metric is unknown, a weight is not above 0, or the embeddings do not fit each other.
 pub fn rank(
     features: &[FeatureSet<'_>],
@@ -174,17 +175,16 @@ pub struct Deviations {
     pub skills: Vec<(&'static str, f64)>,
     /// What was left out.
     pub warnings: Vec<Warning>,
-    predicted: Array2<f32>,
     series: Trajectories,
-    reference: Reference,
+    folds: Vec<Fold>,
 }
 
 impl Deviations {
     /// Predicts every well that `map` has; untreated wells out of fold.
     ///
     /// # Errors
-    /// When there is no day before and after the drug, fewer than 4 untreated wells have images of both, or a well
-    /// lacks an embedding.
+    /// When there is no day before and after the drug, fewer than [`LEAST_UNTREATED`] untreated wells have images of
+    /// both, or a well lacks an embedding.
     pub fn new(
         embeddings: &Embeddings,
         map: &PlateMap,
@@ -200,33 +200,31 @@ impl Deviations {
         } = layout.plan(map, drug_day)?;
         let series = layout.trajectories(embeddings, &wells, &[from, to])?;
         let ridge = RidgeConfig::default().build()?;
-        let predicted = out_of_fold(&ridge, &series, &untreated, Folds::LeaveOneOut)?;
-
-        let mut reference = residuals(&series, &predicted, &untreated);
-        let mut owners = untreated.clone();
-        for days in layout.days.windows(2) {
-            // An untreated well may lack a day in between; its other days still count.
-            let has_both = |&well: &usize| layout.has(&wells[well], days);
-            let complete: Vec<usize> = untreated.iter().copied().filter(has_both).collect();
-            if complete.len() < MIN_UNTREATED || days == [from, to] {
-                continue;
+        let changes = |known: &[usize]| {
+            let mut changes = Vec::new();
+            for days in layout.days.windows(2) {
+                // An untreated well may lack a day in between; its other days still count.
+                let has_both = |&well: &usize| layout.has(&wells[well], days);
+                let complete: Vec<usize> = known.iter().copied().filter(has_both).collect();
+                if complete.len() < MIN_UNTREATED || days == [from, to] {
+                    continue;
+                }
+                let members: Vec<PlateWell> =
+                    complete.iter().map(|&well| wells[well].clone()).collect();
+                let series = layout.trajectories(embeddings, &members, days)?;
+                let all: Vec<usize> = (0..members.len()).collect();
+                let predicted = out_of_fold(&MeanChange, &series, &all, Folds::LeaveOneOut)?;
+                changes.push(residuals(&series, &predicted, &all));
             }
-            let members: Vec<PlateWell> =
-                complete.iter().map(|&well| wells[well].clone()).collect();
-            let series = layout.trajectories(embeddings, &members, days)?;
-            let all: Vec<usize> = (0..members.len()).collect();
-            let predicted = out_of_fold(&MeanChange, &series, &all, Folds::LeaveOneOut)?;
-            let more = residuals(&series, &predicted, &all);
-            reference = concatenate(Axis(0), &[reference.view(), more.view()])
-                .expect("all residuals have the features of the embedding");
-            owners.extend(complete);
-        }
-        let reference = Reference::new(reference, owners)?;
+            Ok(changes)
+        };
+        let folds = folds(&ridge, &series, &untreated, changes)?;
         let of = |predicted: ArrayView2<'_, f32>| skill(predicted, &series, &untreated);
+        let by_ridge = out_of_fold(&ridge, &series, &untreated, Folds::LeaveOneOut)?;
         let by_mean_change = out_of_fold(&MeanChange, &series, &untreated, Folds::LeaveOneOut)?;
         let by_persistence = out_of_fold(&Persistence, &series, &untreated, Folds::LeaveOneOut)?;
         let skills = vec![
-            ("ridge", of(predicted.view())?),
+            ("ridge", of(by_ridge.view())?),
             ("mean change", of(by_mean_change.view())?),
             ("persistence", of(by_persistence.view())?),
         ];
@@ -237,33 +235,40 @@ impl Deviations {
             to,
             skills,
             warnings: warning.into_iter().collect(),
-            predicted,
             series,
-            reference,
+            folds,
         })
     }
 
-    /// The discrepancy of every well, in its own unit. What is measured against untreated wells is measured against
-    /// the other ones in their case.
+    /// The discrepancy of every well, in its own unit.
+    ///
+    /// An untreated well is scored as a treated one would be on a plate where it is not untreated: neither its prediction
+    /// nor anything that it is compared with has seen it. Leaving it out of the comparison alone is not enough: the
+    /// residuals of the others, predicted with its help, add up to the opposite of its own, and with more features than
+    /// wells it would look far more usual than it is.
     ///
     /// # Errors
-    /// When the metric has too few untreated wells.
+    /// When the metric fails.
     pub fn scores(
         &self,
         metric: &dyn Discrepancy<Error = RankError>,
     ) -> Result<Array1<f64>, PipelineError> {
-        let actual = self.series.target();
-        Ok(score_out_of_fold(
-            metric,
-            &self.reference,
-            self.predicted.view(),
-            actual,
-        )?)
+        scores(metric, &self.folds, &self.series)
     }
 
     /// Actual minus predicted embedding, `[well, feature]`.
     pub fn residuals(&self) -> Array2<f32> {
-        &self.series.target() - &self.predicted
+        let mut residuals = self.series.target().to_owned();
+        for Fold {
+            rows, predicted, ..
+        } in &self.folds
+        {
+            for (&row, predicted) in rows.iter().zip(predicted.rows()) {
+                let mut residual = residuals.row_mut(row);
+                residual -= &predicted;
+            }
+        }
+        residuals
     }
 
     /// Logarithm of the discrepancies in units of the median untreated well.
@@ -282,10 +287,83 @@ impl Deviations {
     }
 }
 
+/// Wells that are scored together, and what they are compared with.
+#[derive(Debug, Clone)]
+struct Fold {
+    /// The wells: a part of the untreated ones, or all others.
+    rows: Vec<usize>,
+    /// Their predictions, by predictors that learned from the other untreated wells.
+    predicted: Array2<f32>,
+    /// Residuals of these, out of fold.
+    reference: Array2<f32>,
+}
+
+/// Most parts of the untreated wells: each takes as long as a plate by itself.
+const MOST_FOLDS: usize = 20;
+
+/// Leaves out every untreated well, or a part of them where they are many, as if it was treated; the last fold holds the
+/// wells that are. `more` gives further residuals of untreated wells.
+fn folds<P>(
+    predictor: &P,
+    series: &Trajectories,
+    untreated: &[usize],
+    more: impl Fn(&[usize]) -> Result<Vec<Array2<f32>>, PipelineError> + Sync,
+) -> Result<Vec<Fold>, PipelineError>
+where
+    P: Fit<Trajectories, Error = TemporalError> + Sync,
+    P::Fitted: Forecast<Error = TemporalError>,
+{
+    let count = untreated.len().min(MOST_FOLDS);
+    let fold = |fold: usize| {
+        let rows: Vec<usize> = if fold < count {
+            untreated
+                .iter()
+                .skip(fold)
+                .step_by(count)
+                .copied()
+                .collect()
+        } else {
+            let wells = 0..series.wells().len();
+            wells.filter(|well| !untreated.contains(well)).collect()
+        };
+        let known = untreated.iter().filter(|well| !rows.contains(well));
+        let known: Vec<usize> = known.copied().collect();
+        let predicted = out_of_fold(predictor, series, &known, Folds::LeaveOneOut)?;
+        let mut parts = vec![residuals(series, &predicted, &known)];
+        parts.extend(more(&known)?);
+        let parts: Vec<_> = parts.iter().map(|part| part.view()).collect();
+        let reference =
+            concatenate(Axis(0), &parts).expect("all residuals have the features of the embedding");
+        Ok(Fold {
+            predicted: predicted.select(Axis(0), &rows),
+            rows,
+            reference,
+        })
+    };
+    (0..=count).into_par_iter().map(fold).collect()
+}
+
+fn scores(
+    metric: &dyn Discrepancy<Error = RankError>,
+    folds: &[Fold],
+    series: &Trajectories,
+) -> Result<Array1<f64>, PipelineError> {
+    let actual = series.target();
+    let mut scores = Array1::zeros(actual.nrows());
+    for fold in folds.iter().filter(|fold| !fold.rows.is_empty()) {
+        let actual = actual.select(Axis(0), &fold.rows);
+        let of_fold = metric.score(fold.reference.view(), fold.predicted.view(), actual.view())?;
+        for (&row, &score) in fold.rows.iter().zip(&of_fold) {
+            scores[row] = score;
+        }
+    }
+    Ok(scores)
+}
+
 /// Tells before any image is read whether the plate can be ranked.
 ///
 /// # Errors
-/// When there is no day before and after the drug, or fewer than 4 untreated wells have images of
+/// When there is no day before and after the drug, or fewer than [`LEAST_UNTREATED`] untreated wells have images of
 /// both.
 pub fn check(plate: &Plate, config: &RankConfig) -> Result<(), PipelineError> {
     by_name(&config.metric)?;
@@ -320,10 +398,8 @@ pub fn morphology_baseline(
     let by_hand = morphology.values().slice(s![.., ..by_hand]).to_owned();
     let by_hand = Embeddings::new(morphology.keys().to_vec(), by_hand)?;
     let series = layout.trajectories(&by_hand, &wells, &[from, to])?;
-    let predicted = out_of_fold(&MeanChange, &series, &untreated, Folds::LeaveOneOut)?;
-    let reference = Reference::of_rows(&untreated, predicted.view(), series.target())?;
-    let metric = by_name("standardized_l2")?;
-    let scores = score_out_of_fold(&*metric, &reference, predicted.view(), series.target())?;
+    let folds = folds(&MeanChange, &series, &untreated, |_| Ok(Vec::new()))?;
+    let scores = scores(&*by_name("standardized_l2")?, &folds, &series)?;
     let mut by_treatment: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (well, &score) in wells.iter().zip(&scores) {
         by_treatment
@@ -403,8 +479,8 @@ impl Layout {
         let untreated: Vec<usize> = (0..wells.len())
             .filter(|&well| treatment(map, &wells[well]).group == Group::Untreated)
             .collect();
-        if untreated.len() < MIN_UNTREATED {
-            let (found, needed) = (untreated.len(), MIN_UNTREATED);
+        if untreated.len() < LEAST_UNTREATED {
+            let (found, needed) = (untreated.len(), LEAST_UNTREATED);
             return Err(PipelineError::TooFewUntreated {
                 found,
                 needed,

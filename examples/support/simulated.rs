@@ -12,6 +12,7 @@ use spheroid::{
     crops::Crops,
     prepare::PrepareConfig,
     pretrain::{Model, PretrainConfig},
+    sim::PlateSimConfig,
     ssl::Device,
 };
 
@@ -33,7 +34,11 @@ impl SimulatedPlate {
     /// Simulates it into a folder of `out`, or takes what lies there.
     pub fn new(seed: u64, settings: Settings, out: &Path) -> Result<Self, Box<dyn Error>> {
         let folder = out.join(format!("{settings:?}-{seed}").to_lowercase());
-        let config = settings.of(seed);
+        Self::of(settings.of(seed), folder)
+    }
+
+    /// Simulates it into `folder`, or takes what lies there.
+    pub fn of(config: PlateSimConfig, folder: PathBuf) -> Result<Self, Box<dyn Error>> {
         let sim = config.clone().build()?;
         simulate(config, &folder, &Bars::default())?;
         let plate = Plate::open(&folder, None, PlateFormat::W96)?;
