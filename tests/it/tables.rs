@@ -126,12 +126,12 @@ fn a_plate_without_untreated_wells_is_refused() {
 }
 
 #[test]
-fn three_untreated_wells_are_refused_as_too_few() {
+fn four_untreated_wells_are_refused_as_too_few() {
     let plate = copy_of_plate();
-    for well in &wells(Group::Untreated)[3..] {
+    for well in &wells(Group::Untreated)[4..] {
         drop_rows(&plate.path().join("plate_map.csv"), &well.to_string());
     }
-    let expected = "3 untreated wells have images of day 7 and day 10; at least 4 are needed";
+    let expected = "4 untreated wells have images of day 7 and day 10; at least 5 are needed";
     assert_refused(plate.path(), &[], &[expected]);
 }
 
