@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agreement;
+mod coverage;
 mod discrepancies;
+mod plates;
 mod ranking;
 
 /// Reads a fixture; fails when it is missing or empty.
