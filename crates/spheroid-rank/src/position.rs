@@ -87,9 +87,7 @@ pub struct PositionEffect {
 /// the scores.
 ///
 /// # Source
-/// Aligned ranks: Hodges and Lehmann, Annals of Mathematical Statistics 33 (1962), 482–497;
-/// permutation within blocks: Good, Permutation, Parametric and Bootstrap Tests of Hypotheses (2005),
-/// section 6.3.
+/// Aligned ranks: Hodges and Lehmann, Annals of Mathematical Statistics 33 (1962), 482–497.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PositionTest {
     config: PositionTestConfig,

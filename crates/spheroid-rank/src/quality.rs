@@ -13,7 +13,7 @@ use crate::{
 const MIN_WELLS: usize = 3;
 /// Largest one-sided p of the rank test with which the groups count as separated.
 const MOST_P: f64 = 0.05;
-/// Least robust SSMD: "good" for a reference of moderate strength (Zhang 2008, table 2).
+/// Least robust SSMD: "good" for a reference of moderate strength (Zhang 2008).
 const LEAST_SSMD: f64 = 1.0;
 /// Steps that the exact distribution of the rank sum may take.
 const MOST_STEPS: usize = 10_000_000;
@@ -41,8 +41,9 @@ pub enum PlateVerdict {
 ///
 /// The plate can rank when both hold: the one-sided rank test of reference above untreated has
 /// p ≤ 0.05, and the robust SSMD is at least 1. The first asks whether there is a difference at all, at
-/// any number of wells; the second whether it stands out from the scatter of single wells. Z′ > 0,
-/// which screens for strong inhibitors ask, would need an SSMD above 4 and is shown, not asked.
+/// any number of wells; the second whether it stands out from the scatter of single wells, where 1 to 2
+/// is "good" for a reference of moderate strength. Z′ > 0, which screens for strong inhibitors ask,
+/// takes an SSMD of more than 3 and is shown, not asked.
 ///
 /// # Source
 /// Z′: Zhang, Chung and Oldenburg, Journal of Biomolecular Screening 4 (1999), 67–73. SSMD: Zhang,
@@ -69,7 +70,7 @@ pub struct PlateQuality {
     /// 1.4826 MAD / |median| of the untreated scores as they are.
     pub untreated_cv: Option<f64>,
     /// One-sided p of the Wilcoxon-Mann-Whitney test that reference wells score higher: exact, ties
-    /// included, up to some hundred wells, normal beyond.
+    /// included, up to about a hundred wells, normal beyond.
     pub p: Option<f64>,
     /// Whether the plate can carry a ranking.
     pub verdict: PlateVerdict,

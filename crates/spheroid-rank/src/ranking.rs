@@ -88,13 +88,13 @@ impl RankingConfig {
 ///
 /// | wells of a treatment | 3 | 4 | 6 | 12 |
 /// |---|---|---|---|---|
-/// | normal | 95.2 | 93.0 | 94.2 | 94.6 |
-/// | log-normal with σ = 0.4, on the linear scale | 96.0 | 94.3 | 95.4 | 95.0 |
-/// | log-normal with σ = 0.4, on the logarithmic scale | 94.8 | 93.0 | 94.2 | 94.7 |
-/// | Student's t with 3 degrees of freedom | 96.8 | 96.6 | 97.2 | 96.7 |
-/// | Laplace | 96.1 | 96.6 | 96.7 | 97.2 |
+/// | normal | 94.9 | 94.1 | 95.2 | 96.4 |
+/// | log-normal with σ = 0.4, on the linear scale | 95.7 | 95.9 | 95.5 | 95.2 |
+/// | log-normal with σ = 0.4, on the logarithmic scale | 94.8 | 94.1 | 94.7 | 96.5 |
+/// | Student's t with 3 degrees of freedom | 95.9 | 96.1 | 97.3 | 96.3 |
+/// | Laplace | 96.6 | 97.0 | 97.0 | 96.8 |
 ///
-/// With two wells, or with fewer than five treatments, expect 90 to 96 %.
+/// Two wells each give 93.2 (normal) and 94.9 (Laplace); four treatments of three wells 94.2 and 95.5.
 ///
 /// # Source
 /// Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004), article 3, for s̃².
@@ -348,7 +348,10 @@ impl Ranking {
     ///
     /// Unlike `rank_low` to `rank_high`, which tell where a treatment comes out in repeated draws,
     /// these sets hold the true rank also where treatments tie or nearly so. They are wider. The rank
-    /// of a treatment is one more than the number of treatments with a larger true score.
+    /// of a treatment is one more than the number of treatments with a larger true score. In 200
+    /// simulated experiments of eight treatments with four normal wells, all simultaneous 95 % sets
+    /// held the truth in 92.5 % with all treatments equal, in 97 % with four pairs of equal ones and in
+    /// 100 % with none equal (standard error 1.5 %).
     ///
     /// Compares all pairs in up to 1000 draws: time O(treatments²), memory O(treatments). None when
     /// there are no intervals or the ranking was read from a file.

@@ -17,6 +17,9 @@ pub struct WellScore {
     pub score: f64,
 }
 
+/// The wells of a plate, each with its score on the scale, by position.
+pub(crate) type OfPlate<'a> = Vec<(&'a WellScore, f64)>;
+
 /// The wells of every plate, each with its score on `scale`; plates by name, wells by position.
 ///
 /// # Errors
@@ -24,12 +27,12 @@ pub struct WellScore {
 pub(crate) fn by_plate(
     wells: &[WellScore],
     scale: Scale,
-) -> Result<BTreeMap<&str, Vec<(&WellScore, f64)>>, RankError> {
+) -> Result<BTreeMap<&str, OfPlate<'_>>, RankError> {
     if wells.is_empty() {
         return Err(RankError::NoWells);
     }
     let mut seen = HashSet::new();
-    let mut plates: BTreeMap<&str, Vec<_>> = BTreeMap::new();
+    let mut plates: BTreeMap<&str, OfPlate<'_>> = BTreeMap::new();
     for well in wells {
         let value = scale.of(well)?;
         if !seen.insert((&well.plate, well.well)) {

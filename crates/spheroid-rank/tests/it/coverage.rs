@@ -44,9 +44,15 @@ fn experiment(truths: &[f64], wells: usize, noise: Noise, rng: &mut ChaCha8Rng) 
     scores
 }
 
-/// Coverage in percent of 95 % intervals of 16 treatments, for 3, 4, 6 and 12 wells.
-fn coverage(noise: Noise, scale: Scale, shape: fn(f64) -> f64) -> [f64; 4] {
-    const EXPERIMENTS: usize = 120;
+/// Coverage in percent of 95 % intervals.
+fn coverage(
+    treatments: usize,
+    count: usize,
+    noise: Noise,
+    scale: Scale,
+    shape: fn(f64) -> f64,
+) -> f64 {
+    const INTERVALS: usize = 1920;
     let ranker = RankingConfig {
         scale,
         draws: 1000,
@@ -54,26 +60,23 @@ fn coverage(noise: Noise, scale: Scale, shape: fn(f64) -> f64) -> [f64; 4] {
     }
     .build()
     .unwrap();
-    let mut rng = ChaCha8Rng::seed_from_u64(11);
-    [3, 4, 6, 12].map(|count| {
-        let (mut held, mut all) = (0, 0);
-        for _ in 0..EXPERIMENTS {
-            let mut wells = experiment(&[0.0; 16], count, noise, &mut rng);
-            for well in &mut wells {
-                well.score = shape(well.score);
-            }
-            let truth = shape(0.0);
-            for row in ranker.rank(&wells).unwrap().0.rows {
-                all += 1;
-                held += usize::from(row.ci_low <= Some(truth) && row.ci_high >= Some(truth));
-            }
+    let mut rng = ChaCha8Rng::seed_from_u64(11 + count as u64);
+    let mut held = 0;
+    for _ in 0..INTERVALS / treatments {
+        let mut wells = experiment(&vec![0.0; treatments], count, noise, &mut rng);
+        for well in &mut wells {
+            well.score = shape(well.score);
         }
-        100.0 * held as f64 / all as f64
-    })
+        let truth = shape(0.0);
+        for row in ranker.rank(&wells).unwrap().0.rows {
+            held += usize::from(row.ci_low <= Some(truth) && row.ci_high >= Some(truth));
+        }
+    }
+    100.0 * held as f64 / INTERVALS as f64
 }
 
 fn check(name: &str, noise: Noise, scale: Scale, shape: fn(f64) -> f64) {
-    let found = coverage(noise, scale, shape);
+    let found = [3, 4, 6, 12].map(|wells| coverage(16, wells, noise, scale, shape));
     println!("{name}: {found:.1?}");
     assert!(
         found.iter().all(|c| (92.0..=98.0).contains(c)),
@@ -98,6 +101,18 @@ fn intervals_hold_the_truth_with_log_normal_wells() {
 fn intervals_hold_the_truth_with_heavy_tails() {
     check("Student t, 3 degrees", student_3, Scale::Linear, |x| x);
     check("Laplace", laplace, Scale::Linear, |x| x);
+}
+
+#[test]
+fn two_wells_or_four_treatments_are_nearly_enough() {
+    for (name, noise) in [("normal", normal as Noise), ("Laplace", laplace)] {
+        let two_wells = coverage(16, 2, noise, Scale::Linear, |x| x);
+        let four_treatments = coverage(4, 3, noise, Scale::Linear, |x| x);
+        println!("{name}: {two_wells:.1}, {four_treatments:.1}");
+        for found in [two_wells, four_treatments] {
+            assert!((91.0..=98.0).contains(&found), "{name}: {found}");
+        }
+    }
 }
 
 /// In how many of the experiments do all sets hold the true rank, and how wide are they?

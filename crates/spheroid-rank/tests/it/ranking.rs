@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 use spheroid_core::{Group, Treatment, WellId};
 use spheroid_rank::{
-    Aggregate, RankError, RankedTreatment, Ranker, Ranking, RankingConfig, Scale, WellScore,
+    Aggregate, RankCoverage, RankError, RankedTreatment, Ranker, Ranking, RankingConfig, Scale,
+    WellScore,
 };
 
 fn well(index: usize, treatment: &str, score: f64) -> WellScore {
@@ -224,6 +225,71 @@ fn names_of_treatments_change_no_figure() {
         .collect::<Vec<_>>()
     };
     assert_eq!(figures(rank(&PLATE)), figures(rank(&renamed)));
+}
+
+#[test]
+fn the_number_of_threads_changes_no_figure() {
+    let ranked = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(threads)
+            .build()
+            .unwrap();
+        pool.install(|| {
+            let ranking = rank(&PLATE);
+            let sets = ranking.rank_sets(RankCoverage::Simultaneous);
+            (ranking, sets)
+        })
+    };
+    assert_eq!(ranked(1), ranked(3));
+}
+
+#[test]
+fn sets_of_ranks_are_absent_without_draws() {
+    let text = serde_json::to_string(&rank(&PLATE)).unwrap();
+    let back: Ranking = serde_json::from_str(&text).unwrap();
+    assert_eq!(back.rank_sets(RankCoverage::Marginal), None);
+}
+
+#[test]
+fn treatments_without_any_scatter_have_one_rank_each() {
+    let ranking = rank(&[
+        ("a", 3.0),
+        ("a", 3.0),
+        ("b", 2.0),
+        ("b", 2.0),
+        ("c", 2.0),
+        ("c", 2.0),
+    ]);
+    let sets = ranking.rank_sets(RankCoverage::Simultaneous).unwrap();
+    let sets: Vec<_> = sets.iter().map(|set| (set.low, set.high)).collect();
+    assert_eq!(sets, [(1, 1), (2, 3), (2, 3)]);
+    assert_eq!(
+        (ranking.rows[0].ci_low, ranking.rows[0].ci_high),
+        (Some(3.0), Some(3.0))
+    );
+}
+
+#[test]
+fn what_a_plate_adds_does_not_widen_intervals() {
+    let on_two = |shift: f64| {
+        let mut plates = wells(&PLATE);
+        let second = plates.clone().into_iter().map(|mut well| {
+            well.plate = "P2".into();
+            // Other wells than those of the first plate.
+            well.score += shift
+                + if well.well.column() % 2 == 0 {
+                    0.2
+                } else {
+                    -0.2
+                };
+            well
+        });
+        plates.extend(second.collect::<Vec<_>>());
+        ranker().resolution(&plates, 3).unwrap().unwrap().difference
+    };
+    // The draws differ, since rounding makes other residuals.
+    let (level, shifted) = (on_two(0.0), on_two(100.0));
+    assert!((level / shifted - 1.0).abs() < 0.1, "{level} {shifted}");
 }
 
 #[test]
