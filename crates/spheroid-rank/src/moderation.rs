@@ -16,6 +16,8 @@ pub(crate) struct Prior {
     pub(crate) degrees: f64,
     /// Sum of the degrees of freedom of all treatments, which no posterior exceeds.
     pub(crate) pooled: f64,
+    /// Mean variance, weighted with the degrees of freedom.
+    pub(crate) residual_variance: f64,
 }
 
 impl Prior {
@@ -31,10 +33,12 @@ impl Prior {
         if estimates.is_empty() {
             return None;
         }
+        let residual_variance = estimates.iter().map(|(s2, d)| s2 * d).sum::<f64>() / pooled;
         let alike = Self {
-            variance: estimates.iter().map(|(s2, d)| s2 * d).sum::<f64>() / pooled,
+            variance: residual_variance,
             degrees: f64::INFINITY,
             pooled,
+            residual_variance,
         };
         if estimates.len() == 1 || alike.variance == 0.0 {
             return Some(alike);
@@ -66,6 +70,7 @@ impl Prior {
             variance: (mean + digamma(half) - half.ln()).exp(),
             degrees: 2.0 * half,
             pooled,
+            residual_variance,
         })
     }
 

@@ -175,7 +175,8 @@ pub struct RankedTreatment {
 }
 
 impl Ranker {
-    /// Ranks the treatments of `wells`; warns of treatments with a single well.
+    /// Ranks the treatments of `wells`; warns of treatments with a single well, and of plates that differ
+    /// in what they make of the same treatments (F test, p < 0.01).
     ///
     /// # Errors
     /// When there is no well, a score is not finite or, on the logarithmic scale, not above 0, a well
@@ -189,6 +190,7 @@ impl Ranker {
             ..
         } = self.config;
         let Fitted {
+            mut plates,
             mut treatments,
             scatter,
         } = self.fit(wells)?;
@@ -233,6 +235,9 @@ impl Ranker {
         if let Some(joint) = &joint {
             self.add_intervals(&mut rows, joint);
         }
+        plates.sort_unstable();
+        let plates_p = scatter.as_ref().and_then(|scatter| scatter.plates_p);
+        let unlike = plates_p.is_some_and(|p| p < PLATES_P).then_some(plates);
         let resolution = scatter.map(|scatter| {
             let treated = rows.iter().filter(|row| row.group != Group::Untreated);
             let mut counts: Vec<usize> = treated.map(|row| row.wells).collect();
@@ -243,7 +248,12 @@ impl Ranker {
                 .unwrap_or(rows[0].wells);
             resolution(&scatter, scale, replicates, untreated(&rows), confidence)
         });
-        let warnings = warnings(&rows);
+        let mut warnings = warnings(&rows);
+        warnings.extend(Warning::about(
+            "plate with wells at another level than the same treatments have elsewhere: standardise \
+             the plates before they are ranked together",
+            unlike.into_iter().flatten().map(str::to_owned).collect(),
+        ));
         let ranking = Ranking {
             rows,
             confidence,
@@ -285,8 +295,9 @@ impl Ranker {
             (t.place, t.value) = (place, aggregate.of_scratch(&mut values));
         }
         let values: Vec<_> = treatments.iter().map(|t| t.wells.clone()).collect();
-        let scatter = Scatter::of(&values, plates, aggregate)?;
+        let scatter = Scatter::of(&values, plates.len(), aggregate)?;
         Ok(Fitted {
+            plates,
             treatments,
             scatter,
         })
@@ -393,7 +404,11 @@ impl Ranking {
     }
 }
 
+/// Plates count as unlike when the F test of their effects beside those of treatments has a smaller p.
+const PLATES_P: f64 = 0.01;
+
 struct Fitted<'a> {
+    plates: Vec<&'a str>,
     treatments: Vec<OfTreatment<'a>>,
     scatter: Option<Scatter>,
 }
@@ -407,12 +422,12 @@ struct OfTreatment<'a> {
     value: f64,
 }
 
-/// The wells of every treatment and the number of plates, both in an order that the scores alone
+/// The wells of every treatment and the plates, both in an order that the scores alone
 /// decide, so that sums come out the same whatever the names.
 fn by_treatment(
     wells: &[WellScore],
     scale: Scale,
-) -> Result<(Vec<OfTreatment<'_>>, usize), RankError> {
+) -> Result<(Vec<OfTreatment<'_>>, Vec<&str>), RankError> {
     let mut plates: Vec<_> = by_plate(wells, scale)?.into_values().collect();
     let sorted = |of_plate: &[(&WellScore, f64)]| {
         let mut values: Vec<f64> = of_plate.iter().map(|well| well.1).collect();
@@ -458,5 +473,6 @@ fn by_treatment(
             .map(|&(plate, value)| (ordered(value), plate))
             .collect::<Vec<_>>()
     });
-    Ok((treatments, plates.len()))
+    let names = plates.iter().map(|of_plate| of_plate[0].0.plate.as_str());
+    Ok((treatments, names.collect()))
 }

@@ -6,6 +6,7 @@ use nalgebra::{DMatrix, DVector, SymmetricEigen};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
+use statrs::distribution::{ContinuousCDF, FisherSnedecor};
 
 use crate::{
     Aggregate, RankError,
@@ -38,6 +39,8 @@ pub(crate) struct Scatter {
     /// Residuals in units of their treatment's deviation, such that their aggregate is 0.
     residuals: Vec<f64>,
     aggregate: Aggregate,
+    /// p of the F test that all plates have one level; `None` when they have no level to compare.
+    pub(crate) plates_p: Option<f64>,
 }
 
 impl Scatter {
@@ -52,7 +55,11 @@ impl Scatter {
         plates: usize,
         aggregate: Aggregate,
     ) -> Result<Option<Self>, RankError> {
-        let fitted = fit(treatments, plates)?;
+        let Fit {
+            wells: fitted,
+            plate_squares,
+            plate_degrees,
+        } = fit(treatments, plates)?;
         let estimates: Vec<(f64, f64)> = fitted
             .iter()
             .map(|wells| {
@@ -95,11 +102,18 @@ impl Scatter {
                 .iter_mut()
                 .for_each(|residual| *residual -= centre);
         }
+        let plates_p = (plate_degrees > 0 && prior.residual_variance > 0.0).then(|| {
+            let plate_degrees = plate_degrees as f64;
+            FisherSnedecor::new(plate_degrees, prior.pooled)
+                .expect("both degrees of freedom are above 0")
+                .sf(plate_squares / plate_degrees / prior.residual_variance)
+        });
         Ok(Some(Self {
             prior,
             spreads,
             residuals,
             aggregate,
+            plates_p,
         }))
     }
 
@@ -170,8 +184,16 @@ struct Fitted {
     freedom: f64,
 }
 
+struct Fit {
+    /// Of each treatment.
+    wells: Vec<Vec<Fitted>>,
+    /// Sum of squares that the plates take beyond the treatments, and its degrees of freedom.
+    plate_squares: f64,
+    plate_degrees: usize,
+}
+
 /// Least squares of one effect a treatment and one a plate; the former are swept out first.
-fn fit(treatments: &[Vec<Well>], plates: usize) -> Result<Vec<Vec<Fitted>>, RankError> {
+fn fit(treatments: &[Vec<Well>], plates: usize) -> Result<Fit, RankError> {
     if plates > MOST_PLATES {
         return Err(RankError::TooMany {
             what: "plates",
@@ -193,8 +215,9 @@ fn fit(treatments: &[Vec<Well>], plates: usize) -> Result<Vec<Vec<Fitted>>, Rank
             }
         }
     }
-    let inverse = pseudo_inverse(normal);
-    let effects = &inverse * right;
+    let (inverse, plate_degrees) = pseudo_inverse(normal);
+    let effects = &inverse * &right;
+    let plate_squares = effects.dot(&right);
     let of_treatment = |wells: &Vec<Well>| {
         let (mean, shares) = (mean(wells), shares(wells));
         let shift: f64 = shares.iter().map(|(&p, share)| share * effects[p]).sum();
@@ -220,7 +243,11 @@ fn fit(treatments: &[Vec<Well>], plates: usize) -> Result<Vec<Vec<Fitted>>, Rank
             })
             .collect()
     };
-    Ok(treatments.iter().map(of_treatment).collect())
+    Ok(Fit {
+        wells: treatments.iter().map(of_treatment).collect(),
+        plate_squares,
+        plate_degrees,
+    })
 }
 
 fn mean(wells: &[Well]) -> f64 {
@@ -236,8 +263,8 @@ fn shares(wells: &[Well]) -> BTreeMap<usize, f64> {
     shares
 }
 
-/// Directions in which plates share no treatment have no effect to estimate.
-fn pseudo_inverse(matrix: DMatrix<f64>) -> DMatrix<f64> {
+/// The inverse and the rank: directions in which plates share no treatment have no effect to estimate.
+fn pseudo_inverse(matrix: DMatrix<f64>) -> (DMatrix<f64>, usize) {
     let SymmetricEigen {
         eigenvectors,
         eigenvalues,
@@ -247,7 +274,8 @@ fn pseudo_inverse(matrix: DMatrix<f64>) -> DMatrix<f64> {
     for (mut column, &value) in scaled.column_iter_mut().zip(&eigenvalues) {
         column *= if value > least { 1.0 / value } else { 0.0 };
     }
-    scaled * eigenvectors.transpose()
+    let rank = eigenvalues.iter().filter(|value| **value > least).count();
+    (scaled * eigenvectors.transpose(), rank)
 }
 
 #[cfg(test)]
@@ -266,7 +294,9 @@ mod tests {
 
     #[test]
     fn one_plate_gives_sample_variances() {
-        let fits = fit(&[vec![(0, 1.0), (0, 2.0), (0, 6.0)], vec![(0, 5.0)]], 1).unwrap();
+        let fits = fit(&[vec![(0, 1.0), (0, 2.0), (0, 6.0)], vec![(0, 5.0)]], 1)
+            .unwrap()
+            .wells;
         let residuals: Vec<f64> = fits[0].iter().map(|well| well.residual).collect();
         assert_eq!(residuals, [-2.0, -1.0, 3.0]);
         for well in &fits[0] {
@@ -279,7 +309,7 @@ mod tests {
     fn what_a_plate_adds_to_all_its_wells_is_no_scatter() {
         // Two treatments on two plates, one well each: effects 3 and 10 apart, residuals ±0.5.
         let treatments = [vec![(0, 1.0), (1, 11.0)], vec![(0, 4.0), (1, 16.0)]];
-        let fits = fit(&treatments, 2).unwrap();
+        let fits = fit(&treatments, 2).unwrap().wells;
         for (wells, sign) in fits.iter().zip([1.0, -1.0]) {
             assert_relative_eq!(wells[0].residual, sign * 0.5, max_relative = 1e-9);
             assert_relative_eq!(wells[1].residual, -sign * 0.5, max_relative = 1e-9);
@@ -295,11 +325,26 @@ mod tests {
     #[test]
     fn plates_without_a_common_treatment_are_each_their_own() {
         let treatments = [vec![(0, 1.0), (0, 2.0)], vec![(1, 51.0), (1, 52.0)]];
-        let fits = fit(&treatments, 2).unwrap();
+        let fits = fit(&treatments, 2).unwrap().wells;
         for well in fits.iter().flatten() {
             assert_relative_eq!(well.residual.abs(), 0.5, max_relative = 1e-9);
             assert_relative_eq!(well.freedom, 0.5, max_relative = 1e-9);
         }
+    }
+
+    #[test]
+    fn plates_of_another_level_are_seen() {
+        // Two treatments, three wells each on two plates: 12 − 2 − 1 = 9 degrees of freedom. The plates are 2 apart, so their sum of squares is 12 · 1² = 12;
+        // residuals are −1, 0, 1 in each of the four cells, 8 in all; F = 12 / (8 / 9) = 13.5.
+        let cell = |plate: usize, level: f64| [-1.0, 0.0, 1.0].map(|x| (plate, level + x));
+        let treatment = |level: f64| [cell(0, level), cell(1, level + 2.0)].concat();
+        let scatter = Scatter::of(&[treatment(0.0), treatment(5.0)], 2, Aggregate::Median);
+        let p = scatter.unwrap().unwrap().plates_p.unwrap();
+        let expected = FisherSnedecor::new(1.0, 9.0).unwrap().sf(13.5);
+        assert_relative_eq!(p, expected, max_relative = 1e-9);
+        assert!(p < 0.01);
+        let one = Scatter::of(&[cell(0, 1.0).to_vec()], 1, Aggregate::Median);
+        assert_eq!(one.unwrap().unwrap().plates_p, None);
     }
 
     #[test]

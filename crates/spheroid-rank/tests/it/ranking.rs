@@ -293,6 +293,24 @@ fn what_a_plate_adds_does_not_widen_intervals() {
 }
 
 #[test]
+fn plates_at_another_level_are_named() {
+    let warned = |shift: f64| {
+        let mut plates = wells(&PLATE);
+        for (index, (name, score)) in PLATE.iter().enumerate() {
+            let mut other = well(index, name, score + shift);
+            other.plate = "P2".into();
+            plates.push(other);
+        }
+        ranker().rank(&plates).unwrap().1
+    };
+    assert!(warned(0.1).is_empty());
+    let warnings = warned(5.0);
+    assert_eq!(warnings.len(), 1);
+    assert_eq!(warnings[0].items, ["P1", "P2"]);
+    assert!(warnings[0].what.contains("standardise"));
+}
+
+#[test]
 fn every_aggregate_ranks() {
     for aggregate in [
         Aggregate::TrimmedMean { share: 0.2 },
