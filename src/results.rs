@@ -140,7 +140,7 @@ pub(crate) fn report(
             .map_or(String::new(), doses),
         score: row.score,
         interval: row.ci_low.zip(row.ci_high),
-        rank_interval: None,
+        rank_interval: row.rank_low.zip(row.rank_high),
         wells: row.wells,
     });
     let wells = wells(finished).map(|well| WellScore {

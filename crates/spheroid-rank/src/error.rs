@@ -95,6 +95,63 @@ pub enum RankError {
         /// The score.
         score: f64,
     },
+    /// A score that has no logarithm.
+    #[error(
+        "plate {plate}, well {well}: score is {score}, but on a logarithmic scale it must be above 0; \
+         set `scale` to linear when scores may be 0 or negative"
+    )]
+    ScoreNotPositive {
+        /// Name of the plate.
+        plate: String,
+        /// Position on it.
+        well: String,
+        /// The score.
+        score: f64,
+    },
+    /// More of something than memory or time allow.
+    #[error("{found} {what}, but at most {most} are allowed")]
+    TooMany {
+        /// What there is too much of.
+        what: &'static str,
+        /// Number that was given.
+        found: usize,
+        /// Largest number that is accepted.
+        most: usize,
+    },
+    /// A plate with too few untreated wells to standardise it.
+    #[error(
+        "plate {plate} has {found} untreated wells, but at least {needed} are needed to standardise \
+         it: mark more of them in the plate map, or leave the plate out"
+    )]
+    PlateTooFewUntreated {
+        /// Name of the plate.
+        plate: String,
+        /// Number of its untreated wells.
+        found: usize,
+        /// Least number that can be used.
+        needed: usize,
+    },
+    /// The untreated wells of a plate give no scale.
+    #[error(
+        "plate {plate}: at least half of its untreated wells agree in {what}, so that it has no \
+         scale; leave that out"
+    )]
+    PlateWithoutScale {
+        /// Name of the plate.
+        plate: String,
+        /// What does not vary.
+        what: String,
+    },
+    /// A well that the plate does not have.
+    #[error("plate {plate} has {format} wells, and well {well} is not one of them")]
+    WellOffPlate {
+        /// Name of the plate.
+        plate: String,
+        /// The position.
+        well: String,
+        /// Number of wells of the format.
+        format: usize,
+    },
     /// A well has two scores.
     #[error("plate {plate}, well {well} has two scores: a well counts once")]
     DuplicateWell {

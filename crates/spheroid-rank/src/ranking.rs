@@ -1,35 +1,27 @@
-use std::{
-    collections::{BTreeMap, HashSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
-use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use spheroid_core::{
-    CoreError, Group, ParamError, Treatment, Warning, WellId, at_least, atomic, positive,
+use spheroid_core::{CoreError, Group, ParamError, Treatment, Warning, at_least, atomic, positive};
+
+use crate::{
+    Aggregate, RankCoverage, RankError, RankSet, Resolution, Scale, WellScore,
+    aggregate::ordered,
+    draws::{Estimate, JointDraws},
+    rank_sets::rank_sets,
+    resolution::resolution,
+    scatter::{self, Scatter},
+    well_score::by_plate,
 };
-
-use crate::{RankError, aggregate::median_of_sorted, bootstrap::median_interval};
-
-/// The score of one well.
-#[derive(Debug, Clone, PartialEq)]
-pub struct WellScore {
-    /// Name of the plate.
-    pub plate: String,
-    /// Position on it.
-    pub well: WellId,
-    /// What was done to the well.
-    pub treatment: Treatment,
-    /// Larger for a stronger effect; finite.
-    pub score: f64,
-}
 
 /// Settings of [`Ranker`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RankingConfig {
-    /// Bootstrap draws a treatment, at least 100.
+    /// How the scores of a treatment's wells become one.
+    pub aggregate: Aggregate,
+    /// The scale on which wells are aggregated and scatter alike.
+    pub scale: Scale,
+    /// Joint draws of all treatments, at least 100.
     pub draws: usize,
     /// Nominal coverage of the intervals, between 0 and 1.
     pub confidence: f64,
@@ -38,6 +30,8 @@ pub struct RankingConfig {
 impl Default for RankingConfig {
     fn default() -> Self {
         Self {
+            aggregate: Aggregate::default(),
+            scale: Scale::default(),
             draws: 2000,
             confidence: 0.95,
         }
@@ -48,8 +42,10 @@ impl RankingConfig {
     /// Checks the settings.
     ///
     /// # Errors
-    /// When `draws` is below 100 or `confidence` is not between 0 and 1.
+    /// When `draws` is below 100, `confidence` is not between 0 and 1, or the trimmed share is not
+    /// from 0 to below 0.5.
     pub fn build(&self) -> Result<Ranker, ParamError> {
+        self.aggregate.check()?;
         at_least("draws", self.draws, 100, "at least 100")?;
         positive("confidence", self.confidence)?;
         if self.confidence < 1.0 {
@@ -62,15 +58,46 @@ impl RankingConfig {
     }
 }
 
-/// Orders treatments by the median score of their wells.
+/// Orders treatments by the aggregated score of their wells and says how sure the order is.
 ///
-/// Each median has a percentile bootstrap interval over the treatment's wells, of all plates
-/// together. The random numbers come from the scores themselves, so the same scores give the same
-/// interval whatever the order of the wells, the name of the treatment and the other treatments.
+/// Resampling the wells of one treatment cannot do that: the range of three wells holds the true
+/// median three times in four. So the treatments lend each other what they know. With xᵢ the score of
+/// a well on the chosen [`Scale`]:
 ///
-/// No interval can reach beyond the treatment's own wells, and the range of `n` wells holds the true
-/// median with probability 1 − 2¹⁻ⁿ: 75 % for three wells, 94 % for five. Below six wells read a 95 %
-/// interval as a range.
+/// 1. **Scatter.** A least-squares fit of one effect a treatment and one a plate gives residuals; what
+///    all wells of a plate share is no scatter. Each treatment's variance s² with d degrees of freedom
+///    is shrunk towards that of all, s̃² = (d₀ s₀² + d s²) / (d₀ + d) (Smyth 2004).
+/// 2. **Draws.** The score of a treatment is drawn as θ̂ − σ A. A is the aggregate of as many residuals
+///    as it has wells, drawn from those of all treatments in units of s̃ and 40 normal ones; σ² is
+///    s̃² (d₀ + d) / χ², so that not knowing σ widens the interval. Draws are independent between
+///    treatments, and one draw of all gives one order.
+/// 3. **Intervals.** `ci_low` to `ci_high` is the central share of a treatment's draws, `rank_low` to
+///    `rank_high` that of its ranks, both widened to hold the estimate where they would not.
+///
+/// A single well has the interval that the others' scatter gives it, and is named in a warning. When
+/// no treatment has a second well there is no interval. Plates are not brought to one level here:
+/// where untreated wells differ between them, standardise first
+/// ([`standardize_scores`](crate::standardize_scores)).
+///
+/// The random numbers come from the scores, so that the same wells give the same result whatever their
+/// order, the names of treatments and the number of threads.
+///
+/// # Coverage
+/// Of 95 % intervals that held the truth in 120 simulated experiments of 16 treatments each (standard
+/// error 0.5 %), whose spreads differ by a factor of 1.4 (standard deviation of the logarithm 0.35):
+///
+/// | wells of a treatment | 3 | 4 | 6 | 12 |
+/// |---|---|---|---|---|
+/// | normal | 94.9 | 94.1 | 95.2 | 96.4 |
+/// | log-normal with σ = 0.4, on the linear scale | 95.7 | 95.9 | 95.5 | 95.2 |
+/// | log-normal with σ = 0.4, on the logarithmic scale | 94.8 | 94.1 | 94.7 | 96.5 |
+/// | Student's t with 3 degrees of freedom | 95.9 | 96.1 | 97.3 | 96.3 |
+/// | Laplace | 96.6 | 97.0 | 97.0 | 96.8 |
+///
+/// Two wells each give 93.2 (normal) and 94.9 (Laplace); four treatments of three wells 94.2 and 95.5.
+///
+/// # Source
+/// Smyth, Statistical Applications in Genetics and Molecular Biology 3 (2004), article 3, for s̃².
 ///
 /// # Example
 /// ```
@@ -90,7 +117,10 @@ impl RankingConfig {
 ///     well(4, "drug A", Group::DrugScreened, 9.0),
 /// ];
 /// let (ranking, warnings) = RankingConfig::default().build()?.rank(&scores)?;
-/// assert_eq!((ranking.rows[0].treatment.as_str(), ranking.rows[0].score), ("drug A", 8.0));
+/// let first = &ranking.rows[0];
+/// assert_eq!((first.treatment.as_str(), first.rank_high), ("drug A", Some(1)));
+/// // On the logarithmic scale the middle of two wells is their geometric mean.
+/// assert!((first.score - 63.0f64.sqrt()).abs() < 1e-12);
 /// assert!(warnings.is_empty());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -104,6 +134,13 @@ pub struct Ranker {
 pub struct Ranking {
     /// Sorted by rank, then by name.
     pub rows: Vec<RankedTreatment>,
+    /// Nominal coverage of the intervals.
+    pub confidence: f64,
+    /// What two treatments with a middling number of wells must differ by; none without intervals.
+    pub resolution: Option<Resolution>,
+    /// In the order of the rows. Not stored: a ranking that was read back has none.
+    #[serde(skip)]
+    joint: Option<JointDraws>,
 }
 
 /// One treatment of a [`Ranking`].
@@ -116,71 +153,233 @@ pub struct RankedTreatment {
     pub treatment: String,
     /// Its group.
     pub group: Group,
-    /// Median score of its wells.
+    /// Aggregated score of its wells.
     pub score: f64,
-    /// Lower end of the interval; none for a single well.
+    /// Lower end of the score's interval; none when no treatment has a second well.
     pub ci_low: Option<f64>,
-    /// Upper end of the interval; none for a single well.
+    /// Upper end of the score's interval; none when no treatment has a second well.
     pub ci_high: Option<f64>,
     /// Number of wells.
     pub wells: usize,
+    /// Smallest rank in the interval of ranks.
+    pub rank_low: Option<usize>,
+    /// Largest rank in the interval of ranks.
+    pub rank_high: Option<usize>,
+    /// Number of the tier, from 1. The first treatment of a tier leads it; the next tier begins with
+    /// the first treatment that the leader beats with at least the confidence of the ranking. Within a
+    /// tier nothing is told apart from the leader; the neighbours on either side of a border may be as
+    /// close as any.
+    pub tier: Option<usize>,
+    /// Probability that this treatment works better than that of the next row; none in the last.
+    pub better_than_next: Option<f64>,
 }
 
 impl Ranker {
-    /// Ranks the treatments of `wells`; warns of treatments with a single well.
+    /// Ranks the treatments of `wells`; warns of treatments with a single well, and of plates that differ
+    /// in what they make of the same treatments (F test, p < 0.01).
     ///
     /// # Errors
-    /// When there is no well, a score is not finite, a well occurs twice, or two treatments share a
-    /// name.
+    /// When there is no well, a score is not finite or, on the logarithmic scale, not above 0, a well
+    /// occurs twice, two treatments share a name, there are more than 1000 plates, or draws and
+    /// treatments are too many to be held (2²⁷ numbers).
     pub fn rank(&self, wells: &[WellScore]) -> Result<(Ranking, Vec<Warning>), RankError> {
-        if wells.is_empty() {
-            return Err(RankError::NoWells);
-        }
-        let mut rows: Vec<_> = by_treatment(wells)?
-            .into_values()
-            .map(|(treatment, scores)| self.summarise(treatment, scores))
-            .collect();
-        // Stable: treatments of equal score stay sorted by name.
-        rows.sort_by(|a, b| b.score.total_cmp(&a.score));
-        for position in 0..rows.len() {
-            rows[position].rank = match position.checked_sub(1).map(|before| &rows[before]) {
-                Some(before) if before.score == rows[position].score => before.rank,
+        let RankingConfig {
+            scale,
+            draws,
+            confidence,
+            ..
+        } = self.config;
+        let Fitted {
+            mut plates,
+            mut treatments,
+            scatter,
+        } = self.fit(wells)?;
+        treatments.sort_by(|a, b| {
+            let by_score = b.value.total_cmp(&a.value);
+            by_score.then_with(|| a.treatment.name.cmp(&b.treatment.name))
+        });
+        let joint = scatter
+            .as_ref()
+            .map(|scatter| {
+                let estimates: Vec<Estimate> = treatments
+                    .iter()
+                    .map(|t| Estimate {
+                        value: t.value,
+                        wells: t.wells.len(),
+                        spread: scatter.spreads[t.place],
+                    })
+                    .collect();
+                JointDraws::of(scatter, &estimates, draws)
+            })
+            .transpose()?;
+        let mut rows: Vec<RankedTreatment> = Vec::with_capacity(treatments.len());
+        for (position, t) in treatments.iter().enumerate() {
+            let rank = match rows.last() {
+                Some(before) if treatments[position - 1].value == t.value => before.rank,
                 _ => position + 1,
             };
+            rows.push(RankedTreatment {
+                rank,
+                treatment: t.treatment.name.clone(),
+                group: t.treatment.group,
+                score: scale.score(t.value),
+                ci_low: None,
+                ci_high: None,
+                wells: t.wells.len(),
+                rank_low: None,
+                rank_high: None,
+                tier: None,
+                better_than_next: None,
+            });
         }
-        let single = rows
-            .iter()
-            .filter(|row| row.wells == 1)
-            .map(|row| row.treatment.clone());
-        let warning = Warning::about(
-            "treatment with a single well: its score has no interval",
-            single.collect(),
-        );
-        Ok((Ranking { rows }, warning.into_iter().collect()))
+        if let Some(joint) = &joint {
+            self.add_intervals(&mut rows, joint);
+        }
+        plates.sort_unstable();
+        let plates_p = scatter.as_ref().and_then(|scatter| scatter.plates_p);
+        let unlike = plates_p.is_some_and(|p| p < PLATES_P).then_some(plates);
+        let resolution = scatter.map(|scatter| {
+            let treated = rows.iter().filter(|row| row.group != Group::Untreated);
+            let mut counts: Vec<usize> = treated.map(|row| row.wells).collect();
+            counts.sort_unstable();
+            let replicates = counts
+                .get(counts.len() / 2)
+                .copied()
+                .unwrap_or(rows[0].wells);
+            resolution(&scatter, scale, replicates, untreated(&rows), confidence)
+        });
+        let mut warnings = warnings(&rows);
+        warnings.extend(Warning::about(
+            "plate with wells at another level than the same treatments have elsewhere: standardise \
+             the plates before they are ranked together",
+            unlike.into_iter().flatten().map(str::to_owned).collect(),
+        ));
+        let ranking = Ranking {
+            rows,
+            confidence,
+            resolution,
+            joint,
+        };
+        Ok((ranking, warnings))
     }
 
-    fn summarise(&self, treatment: &Treatment, mut scores: Vec<f64>) -> RankedTreatment {
-        scores.sort_unstable_by(f64::total_cmp);
-        let interval = (scores.len() > 1).then(|| {
-            let RankingConfig { draws, confidence } = self.config;
-            median_interval(&scores, draws, confidence, &mut rng_of(&scores))
-        });
-        RankedTreatment {
-            rank: 0,
-            treatment: treatment.name.clone(),
-            group: treatment.group,
-            score: median_of_sorted(&scores),
-            ci_low: interval.map(|(low, _)| low),
-            ci_high: interval.map(|(_, high)| high),
-            wells: scores.len(),
+    /// What two treatments of so many wells each must differ by when wells scatter as these do; none
+    /// when no treatment has a second well.
+    ///
+    /// # Errors
+    /// As [`rank`](Self::rank), and when `replicates` is 0.
+    pub fn resolution(
+        &self,
+        wells: &[WellScore],
+        replicates: usize,
+    ) -> Result<Option<Resolution>, RankError> {
+        at_least("replicates", replicates, 1, "at least 1")?;
+        let RankingConfig {
+            scale, confidence, ..
+        } = self.config;
+        let untreated = wells
+            .iter()
+            .filter(|well| well.treatment.group == Group::Untreated);
+        let untreated = untreated.count();
+        let scatter = self.fit(wells)?.scatter;
+        Ok(scatter.map(|scatter| resolution(&scatter, scale, replicates, untreated, confidence)))
+    }
+
+    fn fit<'a>(&self, wells: &'a [WellScore]) -> Result<Fitted<'a>, RankError> {
+        let RankingConfig {
+            aggregate, scale, ..
+        } = self.config;
+        let (mut treatments, plates) = by_treatment(wells, scale)?;
+        for (place, t) in treatments.iter_mut().enumerate() {
+            let mut values: Vec<f64> = t.wells.iter().map(|well| well.1).collect();
+            (t.place, t.value) = (place, aggregate.of_scratch(&mut values));
+        }
+        let values: Vec<_> = treatments.iter().map(|t| t.wells.clone()).collect();
+        let scatter = Scatter::of(&values, plates.len(), aggregate)?;
+        Ok(Fitted {
+            plates,
+            treatments,
+            scatter,
+        })
+    }
+
+    fn add_intervals(&self, rows: &mut [RankedTreatment], joint: &JointDraws) {
+        let RankingConfig {
+            scale, confidence, ..
+        } = self.config;
+        let ranks = joint.rank_intervals(confidence);
+        let (mut leader, mut tier) = (0, 1);
+        for (index, (row, (low, high))) in rows.iter_mut().zip(ranks).enumerate() {
+            row.rank_low = Some(low.min(row.rank));
+            row.rank_high = Some(high.max(row.rank));
+            let (low, high) = joint.interval(index, confidence);
+            row.ci_low = Some(scale.score(low).min(row.score));
+            row.ci_high = Some(scale.score(high).max(row.score));
+            if joint.probability_higher(leader, index) >= confidence {
+                (leader, tier) = (index, tier + 1);
+            }
+            row.tier = Some(tier);
+            if index + 1 < joint.treatments() {
+                row.better_than_next = Some(joint.probability_higher(index, index + 1));
+            }
         }
     }
 }
 
+fn untreated(rows: &[RankedTreatment]) -> usize {
+    let untreated = rows.iter().filter(|row| row.group == Group::Untreated);
+    untreated.map(|row| row.wells).sum()
+}
+
+fn warnings(rows: &[RankedTreatment]) -> Vec<Warning> {
+    let single = rows.iter().filter(|row| row.wells == 1);
+    let what = if rows.iter().all(|row| row.ci_low.is_none()) {
+        "treatment with a single well, as all have: there is no interval"
+    } else {
+        "treatment with a single well: its interval assumes the scatter of the other treatments"
+    };
+    let single = single.map(|row| row.treatment.clone()).collect();
+    Warning::about(what, single).into_iter().collect()
+}
+
 impl Ranking {
-    /// Writes the rows as CSV: `rank,treatment,group,score,ci_low,ci_high,wells`.
+    /// Probability that treatment `a` works better than `b`, from the joint draws; a tie counts half.
     ///
-    /// An absent interval leaves its two cells empty; numbers read back exactly.
+    /// None when a name is unknown, there are no intervals or the ranking was read from a file.
+    pub fn probability_better(&self, a: &str, b: &str) -> Option<f64> {
+        let position = |name| self.rows.iter().position(|row| row.treatment == name);
+        Some(
+            self.joint
+                .as_ref()?
+                .probability_higher(position(a)?, position(b)?),
+        )
+    }
+
+    /// The ranks that each row's treatment may have, with the confidence of the ranking.
+    ///
+    /// Unlike `rank_low` to `rank_high`, which tell where a treatment comes out in repeated draws,
+    /// these sets hold the true rank also where treatments tie or nearly so. They are wider. The rank
+    /// of a treatment is one more than the number of treatments with a larger true score. In 200
+    /// simulated experiments of eight treatments with four normal wells, all simultaneous 95 % sets
+    /// held the truth in 92.5 % with all treatments equal, in 97 % with four pairs of equal ones and in
+    /// 100 % with none equal (standard error 1.5 %).
+    ///
+    /// Compares all pairs in up to 1000 draws: time O(treatments²), memory O(treatments). None when
+    /// there are no intervals or the ranking was read from a file.
+    ///
+    /// # Source
+    /// Mogstad, Romano, Shaikh and Wilhelm, Review of Economic Studies 91 (2024), 476–518: two-sided
+    /// sets by stepwise one-sided tests. **Differs in** its critical values, which come from the joint
+    /// draws instead of normal ones, so that few wells widen the sets.
+    pub fn rank_sets(&self, coverage: RankCoverage) -> Option<Vec<RankSet>> {
+        let joint = self.joint.as_ref()?;
+        Some(rank_sets(joint, self.confidence, coverage))
+    }
+
+    /// Writes the rows as CSV: `rank,treatment,group,score,ci_low,ci_high,wells,rank_low,rank_high,
+    /// tier,better_than_next`.
+    ///
+    /// What is absent leaves its cell empty; numbers read back exactly.
     ///
     /// # Errors
     /// When the file cannot be written; what stood there before is then left.
@@ -205,54 +404,75 @@ impl Ranking {
     }
 }
 
-type Grouped<'a> = BTreeMap<&'a str, (&'a Treatment, Vec<f64>)>;
+/// Plates count as unlike when the F test of their effects beside those of treatments has a smaller p.
+const PLATES_P: f64 = 0.01;
 
-fn by_treatment(wells: &[WellScore]) -> Result<Grouped<'_>, RankError> {
-    let mut seen = HashSet::new();
-    let mut grouped = Grouped::new();
-    for WellScore {
-        plate,
-        well,
-        treatment,
-        score,
-    } in wells
-    {
-        let place = || (plate.clone(), well.to_string());
-        if !score.is_finite() {
-            let (plate, well) = place();
-            return Err(RankError::ScoreNotFinite {
-                plate,
-                well,
-                score: *score,
-            });
-        }
-        if !seen.insert((plate, well)) {
-            let (plate, well) = place();
-            return Err(RankError::DuplicateWell { plate, well });
-        }
-        let (known, scores) = grouped
-            .entry(&treatment.name)
-            .or_insert_with(|| (treatment, Vec::new()));
-        if *known != treatment {
-            let (plate, well) = place();
-            let treatment = treatment.name.clone();
-            return Err(RankError::TreatmentConflict {
-                treatment,
-                plate,
-                well,
-            });
-        }
-        // Adding zero turns -0 into +0, so that they tie.
-        scores.push(score + 0.0);
-    }
-    Ok(grouped)
+struct Fitted<'a> {
+    plates: Vec<&'a str>,
+    treatments: Vec<OfTreatment<'a>>,
+    scatter: Option<Scatter>,
 }
 
-/// Random numbers that belong to these scores alone.
-fn rng_of(sorted: &[f64]) -> ChaCha8Rng {
-    let mut hash = Sha256::new();
-    for score in sorted {
-        hash.update(score.to_le_bytes());
+struct OfTreatment<'a> {
+    treatment: &'a Treatment,
+    wells: Vec<scatter::Well>,
+    /// Position in the scatter.
+    place: usize,
+    /// Aggregate of the wells on the scale.
+    value: f64,
+}
+
+/// The wells of every treatment and the plates, both in an order that the scores alone
+/// decide, so that sums come out the same whatever the names.
+fn by_treatment(
+    wells: &[WellScore],
+    scale: Scale,
+) -> Result<(Vec<OfTreatment<'_>>, Vec<&str>), RankError> {
+    let mut plates: Vec<_> = by_plate(wells, scale)?.into_values().collect();
+    let sorted = |of_plate: &[(&WellScore, f64)]| {
+        let mut values: Vec<f64> = of_plate.iter().map(|well| well.1).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values
+    };
+    plates.sort_by_cached_key(|of_plate| {
+        sorted(of_plate)
+            .into_iter()
+            .map(ordered)
+            .collect::<Vec<_>>()
+    });
+    let mut grouped: BTreeMap<&str, OfTreatment<'_>> = BTreeMap::new();
+    for (plate, of_plate) in plates.iter().enumerate() {
+        for &(well, value) in of_plate {
+            let treatment = &well.treatment;
+            let known = grouped
+                .entry(&treatment.name)
+                .or_insert_with(|| OfTreatment {
+                    treatment,
+                    wells: Vec::new(),
+                    place: 0,
+                    value,
+                });
+            if known.treatment != treatment {
+                return Err(RankError::TreatmentConflict {
+                    treatment: treatment.name.clone(),
+                    plate: well.plate.clone(),
+                    well: well.well.to_string(),
+                });
+            }
+            known.wells.push((plate, value));
+        }
     }
-    ChaCha8Rng::from_seed(hash.finalize().into())
+    let mut treatments: Vec<_> = grouped.into_values().collect();
+    for t in &mut treatments {
+        t.wells
+            .sort_unstable_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)));
+    }
+    treatments.sort_by_cached_key(|t| {
+        t.wells
+            .iter()
+            .map(|&(plate, value)| (ordered(value), plate))
+            .collect::<Vec<_>>()
+    });
+    let names = plates.iter().map(|of_plate| of_plate[0].0.plate.as_str());
+    Ok((treatments, names.collect()))
 }

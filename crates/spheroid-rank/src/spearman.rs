@@ -39,7 +39,7 @@ impl RankMetric for Spearman {
 }
 
 /// Midranks less their mean.
-fn centred_ranks(values: &[f64]) -> Vec<f64> {
+pub(crate) fn centred_ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
     let mean = (values.len() - 1) as f64 / 2.0;

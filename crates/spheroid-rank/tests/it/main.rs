@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agreement;
+mod coverage;
 mod discrepancies;
+mod plates;
 mod ranking;
 mod significance;
 
