@@ -16,7 +16,7 @@ use spheroid::{
     embed::{Planes, embed},
     job::rank_features,
     pretrain::{ENCODER, EPOCHS, METHOD, PretrainConfig},
-    rank::{benjamini_hochberg, conformal, mann_whitney},
+    rank::{benjamini_hochberg, conformal_p_value, mann_whitney},
     ranking::RankConfig,
     sim::PlateSimConfig,
 };
@@ -106,7 +106,7 @@ fn count(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             treatments.add(p <= LEVEL);
             p_values.push(p);
             for score in scores {
-                wells.add(conformal::p_value(*score, &untreated)? <= 2.0 * LEVEL);
+                wells.add(conformal_p_value(*score, &untreated)? <= 2.0 * LEVEL);
             }
         }
         let any = benjamini_hochberg(&p_values)?.iter().any(|q| *q <= LEVEL);

@@ -35,7 +35,7 @@ struct Arguments {
     /// Day on which the drugs were given, after the images of that day.
     #[arg(long, default_value = "7")]
     drug_day: spheroid::core::Day,
-    /// Discrepancy: mahalanobis, standardized_l2, l2 or cosine.
+    /// Discrepancy: mahalanobis, standardized_l2, l1, l2, cosine, nearest_neighbours or one_class_svm.
     #[arg(long, default_value = "mahalanobis")]
     metric: String,
     /// The ranking to write.

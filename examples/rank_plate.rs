@@ -34,7 +34,7 @@ struct Arguments {
     out: PathBuf,
     #[command(flatten)]
     training: support::EncoderArguments,
-    /// Discrepancy: mahalanobis, standardized_l2, l2 or cosine.
+    /// Discrepancy: mahalanobis, standardized_l2, l1, l2, cosine, nearest_neighbours or one_class_svm.
     #[arg(long, default_value = "mahalanobis")]
     metric: String,
 }

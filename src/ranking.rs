@@ -279,11 +279,12 @@ impl Deviations {
         &self,
         metric: &dyn Discrepancy<Error = RankError>,
     ) -> Result<Array1<f64>, PipelineError> {
-        let scores = self.scores(metric)?;
-        let of_untreated: Vec<f64> = self.untreated.iter().map(|&well| scores[well]).collect();
-        let unit = median(&of_untreated)?;
         // A score of 0 (a prediction that came true to the last bit) has no logarithm.
-        Ok(scores.mapv(|score| (score / unit).max(f64::MIN_POSITIVE).ln()))
+        let logs = self
+            .scores(metric)?
+            .mapv(|score| score.max(f64::MIN_POSITIVE).ln());
+        let of_untreated: Vec<f64> = self.untreated.iter().map(|&well| logs[well]).collect();
+        Ok(logs - median(&of_untreated)?)
     }
 }
 

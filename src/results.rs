@@ -6,7 +6,10 @@ use ndarray::{Array2, Axis};
 use serde::Serialize;
 use spheroid_core::{CoreError, Day, Group, StackKey, Treatment, WellId, atomic};
 use spheroid_imaging::FocusMeasure;
-use spheroid_rank::RankedTreatment;
+use spheroid_rank::{
+    PlateQuality, PlateVerdict, RankError, RankedTreatment, Resolution, benjamini_hochberg,
+    permutation_test, plate_quality,
+};
 use spheroid_report::{
     Comparison, LossPoint, PredictorSkill, RankingRow, Report, Thumbnail, WellScore,
 };
@@ -16,6 +19,7 @@ use crate::{
     crops::{Crops, io, write_json},
     job::{Agreement, Finished, JobConfig},
     pretrain::Model,
+    ranking::Ranked,
 };
 
 /// `ranking.json`.
@@ -24,11 +28,45 @@ struct Json<'a> {
     from_day: Day,
     to_day: Day,
     ranking: &'a [RankedTreatment],
+    resolution: Option<Resolution>,
+    plates: Vec<PlateQuality>,
+    significance: BTreeMap<&'a str, Significance>,
     wells: Vec<Well<'a>>,
     skills: BTreeMap<&'a str, f64>,
     agreement_with_truth: Option<Agreement>,
     warnings: Vec<String>,
     settings: &'a JobConfig,
+}
+
+/// Whether a treatment does more than chance would.
+#[derive(Serialize)]
+struct Significance {
+    /// One-sided p-value of its wells among untreated ones.
+    p: f64,
+    /// Adjusted for the number of treatments.
+    q: f64,
+}
+
+/// The significance of every treatment but the untreated one.
+fn significance(ranked: &Ranked) -> Result<BTreeMap<&str, Significance>, RankError> {
+    let mut untreated = Vec::new();
+    let mut treated: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for well in &ranked.wells {
+        match well.treatment.group {
+            Group::Untreated => untreated.push(well.score),
+            _ => {
+                let of_treatment = treated.entry(&well.treatment.name).or_default();
+                of_treatment.push(well.score);
+            }
+        }
+    }
+    let tests = treated.values();
+    let tests = tests.map(|scores| Ok(permutation_test(scores, &untreated)?.p_value));
+    let p_values = tests.collect::<Result<Vec<f64>, RankError>>()?;
+    let adjusted = benjamini_hochberg(&p_values)?;
+    let both = p_values.into_iter().zip(adjusted);
+    let significance = both.map(|(p, q)| Significance { p, q });
+    Ok(treated.into_keys().zip(significance).collect())
 }
 
 #[derive(Serialize)]
@@ -96,6 +134,9 @@ pub(crate) fn write(
         from_day: finished.ranked.from,
         to_day: finished.ranked.to,
         ranking: &finished.ranked.ranking.rows,
+        resolution: finished.ranked.ranking.resolution,
+        plates: plate_quality(&finished.ranked.wells, config.rank.ranking.scale)?,
+        significance: significance(&finished.ranked)?,
         wells: wells(finished).collect(),
         skills: finished
             .ranked
@@ -172,7 +213,7 @@ pub(crate) fn report(
     });
     let skills = ranked.skills.iter();
     Ok(Report {
-        verdict: verdict(finished),
+        verdict: verdict(config, finished)?,
         warnings: finished.warnings.clone(),
         score_name: "distance from untreated growth (typical untreated well = 1)".to_owned(),
         interval_name: format!("{} % interval", 100.0 * config.rank.ranking.confidence),
@@ -203,13 +244,23 @@ pub(crate) fn report(
     })
 }
 
-fn verdict(finished: &Finished) -> Vec<String> {
+fn verdict(config: &JobConfig, finished: &Finished) -> Result<Vec<String>, RankError> {
     let ranked = &finished.ranked;
     let rows = &ranked.ranking.rows;
     let untreated = rows.iter().filter(|row| row.group == Group::Untreated);
     let highest = untreated.filter_map(|row| row.ci_high).reduce(f64::max);
     let treated = rows.iter().filter(|row| row.group != Group::Untreated);
     let mut sentences = Vec::new();
+    let plates = plate_quality(&ranked.wells, config.rank.ranking.scale)?;
+    for plate in plates
+        .iter()
+        .filter(|plate| plate.verdict == PlateVerdict::CannotRank)
+    {
+        sentences.push(format!(
+            "Plate {} cannot carry a ranking. {}",
+            plate.plate, plate.reason
+        ));
+    }
     if let Some(first) = treated.clone().next() {
         sentences.push(format!(
             "{} has the strongest effect: its wells end up {:.1} times as far from the prediction \
@@ -233,7 +284,23 @@ fn verdict(finished: &Finished) -> Vec<String> {
         ranked.to,
         ranked.wells.len()
     ));
-    sentences
+    let significant = significance(ranked)?;
+    let called = significant.values().filter(|of| of.q <= 0.05).count();
+    sentences.push(format!(
+        "{called} of {} treatments differ from untreated wells at a false discovery rate of 5 %.",
+        significant.len()
+    ));
+    let able = plates
+        .iter()
+        .filter(|plate| plate.verdict != PlateVerdict::CannotRank);
+    sentences.extend(able.map(|plate| format!("Plate {}: {}", plate.plate, plate.reason)));
+    sentences.extend(
+        ranked
+            .ranking
+            .resolution
+            .map(|resolution| resolution.to_string()),
+    );
+    Ok(sentences)
 }
 
 fn doses(treatment: &Treatment) -> String {

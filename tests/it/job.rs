@@ -32,13 +32,16 @@ fn every_result_is_written_and_the_last_line_names_the_report() {
 fn the_ranking_lists_every_treatment_from_the_strongest_effect_on() {
     let out = &finished().out;
     let (header, rows) = table(&out.join("ranking.csv"));
-    let columns = "rank,treatment,group,score,ci_low,ci_high,wells";
+    let columns =
+        "rank,treatment,group,score,ci_low,ci_high,wells,rank_low,rank_high,tier,better_than_next";
     assert_eq!(header.join(","), columns);
     let number = |cell: &String| cell.parse::<f64>().unwrap();
     for (position, row) in rows.iter().enumerate() {
         assert_eq!(row[0], (position + 1).to_string());
         let [score, low, high] = [3, 4, 5].map(|column| number(&row[column]));
         assert!(low <= score && score <= high, "{row:?}");
+        let [rank, low, high] = [0, 7, 8].map(|column| number(&row[column]));
+        assert!(low <= rank && rank <= high, "{row:?}");
         assert!(row[2] == plate_map().treatments()[&row[1]].group.name());
     }
     assert!(
@@ -67,6 +70,15 @@ fn the_ranking_lists_every_treatment_from_the_strongest_effect_on() {
             assert!((value - cell).abs() <= 1e-12 * cell, "{name} of {row:?}");
         }
     }
+    for (name, treatment) in plate_map().treatments() {
+        let tested = &json["significance"][name];
+        if treatment.group == Group::Untreated {
+            assert!(tested.is_null());
+        } else {
+            let [p, q] = ["p", "q"].map(|of| tested[of].as_f64().unwrap());
+            assert!(0.0 < p && p <= q && q <= 1.0, "{name}: {tested}");
+        }
+    }
     assert_eq!(json["settings"]["pretrain"]["train"]["epochs"], 1);
     assert_eq!(json["wells"].as_array().unwrap().len(), WELLS);
 }
@@ -85,7 +97,7 @@ fn a_treatment_scores_the_median_of_its_wells() {
         let (low, high) = (scores[(scores.len() - 1) / 2], scores[scores.len() / 2]);
         let score: f64 = row[3].parse().unwrap();
         assert!(
-            (score - (low + high) / 2.0).abs() < 1e-12 * score,
+            (score - f64::sqrt(low * high)).abs() < 1e-12 * score,
             "{row:?}"
         );
     }

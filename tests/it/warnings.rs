@@ -62,7 +62,7 @@ fn a_well_without_an_image_of_the_last_day_is_left_out_with_a_warning() {
 }
 
 #[test]
-fn a_treatment_with_one_well_is_ranked_without_an_interval() {
+fn a_treatment_with_one_well_borrows_the_scatter_of_the_others() {
     let well = wells(Group::DrugScreened)[0].to_string();
     let plate = copy_of_plate();
     edit_lines(&plate.path().join("plate_map.csv"), |line| {
@@ -76,12 +76,13 @@ fn a_treatment_with_one_well_is_ranked_without_an_interval() {
     let run = run(&mut rank_plate(plate.path(), out.path()));
     run.assert_success();
     // The other well of its former treatment is alone now, too.
-    let warning = run.warning("2 × treatment with a single well: its score has no interval");
+    let warning = run.warning("2 × treatment with a single well: its interval assumes the scatter of the other treatments");
     assert!(warning.contains("lone treatment"), "{warning}");
     let (_, rows) = table(&out.path().join("ranking.csv"));
     let row = rows.iter().find(|row| row[1] == "lone treatment").unwrap();
-    assert_eq!([&row[4], &row[5], &row[6]], ["", "", "1"]);
-    assert!(row[3].parse::<f64>().unwrap().is_finite());
+    assert_eq!(row[6], "1");
+    let [low, score, high] = [4, 3, 5].map(|column: usize| row[column].parse::<f64>().unwrap());
+    assert!(0.0 < low && low < score && score < high, "{row:?}");
     let report = fs::read_to_string(out.path().join("report.html")).unwrap();
     assert!(report.contains("treatment with a single well"));
 }

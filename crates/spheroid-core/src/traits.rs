@@ -164,10 +164,10 @@ pub trait RankMetric: Send + Sync {
     /// Which end of the range is good.
     fn direction(&self) -> Direction;
 
-    /// Agreement of `scores` with `truth`, both larger for a stronger effect.
+    /// Agreement of `scores` with `truth`, both larger for a stronger effect; NaN when one of them is.
     ///
     /// # Errors
-    /// When the lengths differ, a value is not finite, or the metric is undefined for these values
-    /// (one item, all tied): never NaN, never 0 in its place.
+    /// When the lengths differ, or the metric is undefined for these values (one item, all tied): never
+    /// NaN, never 0 in its place.
     fn evaluate(&self, scores: &[f64], truth: &[f64]) -> Result<f64, Self::Error>;
 }

@@ -6,7 +6,10 @@ use nalgebra::DMatrix;
 use ndarray::{Array1, Array2, ArrayView2, Axis};
 use spheroid_core::Discrepancy;
 
-use crate::{Cosine, L2, Mahalanobis, RankError, StandardizedL2};
+use crate::{
+    Cosine, L1, L2, Mahalanobis, NearestNeighbours, OneClassSvm, RankError, StandardizedL2,
+    StandardizedL2Config,
+};
 
 /// Fewest reference rows from which a scale is estimated.
 pub const MIN_REFERENCE: usize = 3;
@@ -14,10 +17,13 @@ pub const MIN_REFERENCE: usize = 3;
 /// Every metric with its default settings.
 pub fn all() -> Vec<Box<dyn Discrepancy<Error = RankError>>> {
     vec![
+        Box::new(L1),
         Box::new(L2),
         Box::new(Cosine),
         Box::new(StandardizedL2::default()),
         Box::new(Mahalanobis::default()),
+        Box::new(NearestNeighbours::default()),
+        Box::new(OneClassSvm::default()),
     ]
 }
 
@@ -34,7 +40,8 @@ pub fn all() -> Vec<Box<dyn Discrepancy<Error = RankError>>> {
 /// let error = by_name("euclid").err().expect("no such metric");
 /// assert_eq!(
 ///     error.to_string(),
-///     "there is no discrepancy `euclid`: use one of l2, cosine, standardized_l2, mahalanobis"
+///     "there is no discrepancy `euclid`: use one of l1, l2, cosine, standardized_l2, mahalanobis, \
+///      nearest_neighbours, one_class_svm"
 /// );
 /// # Ok::<(), spheroid_rank::RankError>(())
 /// ```
@@ -101,7 +108,9 @@ impl Reference {
 ///
 /// A row that helped to set the scale would score too low. The rows that own a residual of
 /// `reference` are untreated; every other row is scored against all residuals. `predicted` must
-/// itself be out of fold: no untreated row predicted by a predictor that has seen it.
+/// itself be out of fold: no untreated row predicted by a predictor that has seen it. Where there are more features than
+/// untreated rows, the residuals of the others must not come from a predictor that has seen the row either: they would add
+/// up to the opposite of its own, and it would score too low.
 ///
 /// # Shapes
 /// `predicted` and `actual` `[row, feature]`; output `[row]`.
@@ -256,6 +265,27 @@ pub(crate) fn centred(
         for mut row in reference.row_iter_mut().chain(residuals.row_iter_mut()) {
             row -= &mean;
         }
+    }
+    Ok((reference, residuals))
+}
+
+/// Reference residuals and residuals about the mean reference residual, every feature divided by
+/// its scale with the default floor of [`StandardizedL2`].
+pub(crate) fn standardized(
+    metric: &'static str,
+    reference: ArrayView2<'_, f32>,
+    predicted: ArrayView2<'_, f32>,
+    actual: ArrayView2<'_, f32>,
+) -> Result<(DMatrix<f64>, DMatrix<f64>), RankError> {
+    let (mut reference, mut residuals) = centred(reference, predicted, actual, true)?;
+    let floor = StandardizedL2Config::default().floor;
+    let scales = feature_scales(&reference, floor).ok_or(RankError::DegenerateReference {
+        metric,
+        reason: "no feature varies among the untreated wells",
+    })?;
+    for (feature, scale) in scales.into_iter().enumerate() {
+        reference.column_mut(feature).unscale_mut(scale);
+        residuals.column_mut(feature).unscale_mut(scale);
     }
     Ok((reference, residuals))
 }

@@ -66,6 +66,16 @@ pub enum RankError {
         /// Least number that can be used.
         needed: usize,
     },
+    /// Too many wells for a matrix of their pairs.
+    #[error(
+        "{found} wells, but at most {most} can be compared with each other: take a plate at a time"
+    )]
+    TooManyWells {
+        /// Number of wells that were given.
+        found: usize,
+        /// Largest number that can be used.
+        most: usize,
+    },
     /// The reference gives no scale.
     #[error("{metric}: the reference residuals give no scale: {reason}")]
     DegenerateReference {

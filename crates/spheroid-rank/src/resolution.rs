@@ -4,9 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Scale,
-    conformal::smallest_p,
     draws::{quantile, rng_of},
     scatter::Scatter,
+    smallest_conformal_p_value,
 };
 
 /// Chance of telling treatments apart that differ by [`Resolution::difference`].
@@ -64,7 +64,7 @@ pub(crate) fn resolution(
         confidence,
         scale,
         difference: scale.score(difference),
-        smallest_p: (untreated > 0).then(|| smallest_p(untreated)),
+        smallest_p: (untreated > 0).then(|| smallest_conformal_p_value(untreated)),
     }
 }
 

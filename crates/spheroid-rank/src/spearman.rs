@@ -1,8 +1,11 @@
 use spheroid_core::{Direction, RankMetric};
 
-use crate::{RankError, paired::checked};
+use crate::{RankError, paired::checked, rank_average::average_ranks};
 
 /// Spearman's ρ: the correlation of ranks, tied items sharing their mean rank; from −1 to 1.
+///
+/// NaN among the values gives NaN and infinite values are ordered, as `scipy.stats.spearmanr` does.
+/// It is undefined for fewer than two items and where a list is constant; SciPy returns NaN there.
 ///
 /// # Source
 /// Spearman, American Journal of Psychology 15 (1904), 72–101; midranks as in Kendall and Gibbons,
@@ -30,7 +33,9 @@ impl RankMetric for Spearman {
     }
 
     fn evaluate(&self, scores: &[f64], truth: &[f64]) -> Result<f64, RankError> {
-        let (scores, truth) = checked("Spearman's rho", scores, truth)?;
+        let Some((scores, truth)) = checked("Spearman's rho", scores, truth)? else {
+            return Ok(f64::NAN);
+        };
         let (scores, truth) = (centred_ranks(&scores), centred_ranks(&truth));
         let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
         // One square root of the product, so that perfect agreement is exactly 1.
@@ -40,17 +45,9 @@ impl RankMetric for Spearman {
 
 /// Midranks less their mean.
 pub(crate) fn centred_ranks(values: &[f64]) -> Vec<f64> {
-    let mut order: Vec<usize> = (0..values.len()).collect();
-    order.sort_unstable_by(|&a, &b| values[a].total_cmp(&values[b]));
-    let mean = (values.len() - 1) as f64 / 2.0;
-    let mut ranks = vec![0.0; values.len()];
-    let mut first = 0;
-    for run in order.chunk_by(|&a, &b| values[a] == values[b]) {
-        let rank = first as f64 + (run.len() - 1) as f64 / 2.0;
-        for &item in run {
-            ranks[item] = rank - mean;
-        }
-        first += run.len();
-    }
-    ranks
+    let mean = (values.len() + 1) as f64 / 2.0;
+    average_ranks(values)
+        .into_iter()
+        .map(|rank| rank - mean)
+        .collect()
 }

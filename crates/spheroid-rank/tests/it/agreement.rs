@@ -2,19 +2,44 @@ use approx::assert_relative_eq;
 use proptest::prelude::*;
 use serde::Deserialize;
 use spheroid_core::{Direction, RankMetric};
-use spheroid_rank::{KendallTauB, RankError, Spearman};
+use spheroid_rank::{
+    AveragePrecision, ConcordanceIndex, KendallTauB, Ndcg, RankBiasedOverlap, RankError, Spearman,
+    WeightedTau,
+};
 
 #[derive(Deserialize)]
 struct Case {
     name: String,
-    scores: Vec<f64>,
-    truth: Vec<f64>,
+    /// Decimals between spaces, because JSON has no infinity.
+    scores: String,
+    truth: String,
     kendall_tau_b: f64,
     spearman: f64,
+    weighted_tau: f64,
+    concordance_index: f64,
+    rank_biased_overlap: f64,
+    /// None where it is undefined.
+    ndcg: Option<f64>,
+    average_precision: Option<f64>,
 }
 
-fn metrics() -> [Box<dyn RankMetric<Error = RankError>>; 2] {
+type Metric = Box<dyn RankMetric<Error = RankError>>;
+
+/// Those that turn their sign when one list is reversed.
+fn correlations() -> [Metric; 2] {
     [Box::new(KendallTauB), Box::new(Spearman)]
+}
+
+fn metrics() -> Vec<Metric> {
+    let mut all: Vec<Metric> = vec![
+        Box::new(WeightedTau),
+        Box::new(ConcordanceIndex),
+        Box::new(RankBiasedOverlap::default()),
+        Box::new(Ndcg),
+        Box::new(AveragePrecision::default()),
+    ];
+    all.extend(correlations());
+    all
 }
 
 #[test]
@@ -25,25 +50,34 @@ fn every_metric_keeps_the_contract() {
 }
 
 #[test]
-fn equals_scipy() {
+fn equals_scipy_scikit_learn_and_lifelines() {
     let cases: Vec<Case> = crate::fixture("agreement.json");
-    for Case {
-        name,
-        scores,
-        truth,
-        kendall_tau_b,
-        spearman,
-    } in cases
-    {
-        for (metric, expected) in metrics().into_iter().zip([kendall_tau_b, spearman]) {
-            let value = metric.evaluate(&scores, &truth).expect(&name);
-            assert!(
-                (value - expected).abs() < 1e-12,
-                "{} {name}: {value}",
-                metric.name()
-            );
+    let (mut defined, mut undefined) = (0, 0);
+    for case in cases {
+        let [scores, truth] = [&case.scores, &case.truth].map(|list| crate::numbers(list));
+        for metric in metrics() {
+            let expected = match metric.name() {
+                "kendall_tau_b" => Some(case.kendall_tau_b),
+                "spearman" => Some(case.spearman),
+                "weighted_tau" => Some(case.weighted_tau),
+                "concordance_index" => Some(case.concordance_index),
+                "rank_biased_overlap" => Some(case.rank_biased_overlap),
+                "ndcg" => case.ndcg,
+                "average_precision" => case.average_precision,
+                name => panic!("the fixture has no {name}"),
+            };
+            let found = metric.evaluate(&scores, &truth);
+            let about = format!("{} {}: {found:?}", metric.name(), case.name);
+            if let Some(expected) = expected {
+                assert!((found.unwrap() - expected).abs() < 1e-12, "{about}");
+                defined += 1;
+            } else {
+                assert!(matches!(found, Err(RankError::Undefined { .. })), "{about}");
+                undefined += 1;
+            }
         }
     }
+    assert!(defined > 100 && undefined > 3, "{defined} {undefined}");
 }
 
 #[test]
@@ -59,13 +93,12 @@ fn ties_count_as_worked_by_hand() {
 
 #[test]
 fn the_undefined_is_refused() {
-    let cases: [(&[f64], &[f64]); 6] = [
+    let cases: [(&[f64], &[f64]); 5] = [
         (&[], &[]),
         (&[1.0], &[1.0]),
         (&[1.0, 1.0], &[1.0, 2.0]),
         (&[1.0, 2.0], &[0.0, -0.0]),
-        (&[1.0, f64::NAN], &[1.0, 2.0]),
-        (&[1.0, 2.0], &[f64::INFINITY, 2.0]),
+        (&[f64::INFINITY, f64::INFINITY], &[1.0, 2.0]),
     ];
     for metric in metrics() {
         assert_eq!(metric.direction(), Direction::HigherIsBetter);
@@ -85,6 +118,40 @@ fn the_undefined_is_refused() {
             })
         ));
     }
+}
+
+#[test]
+fn nan_gives_nan() {
+    for metric in metrics() {
+        for (scores, truth) in [
+            ([1.0, f64::NAN], [1.0, 2.0]),
+            ([1.0, 2.0], [f64::NAN, 2.0]),
+            ([f64::NAN; 2], [1.0, 1.0]),
+        ] {
+            assert!(metric.evaluate(&scores, &truth).unwrap().is_nan());
+        }
+    }
+}
+
+#[test]
+fn gains_and_relevance_must_be_defined() {
+    let scores = [1.0, 2.0, 3.0];
+    for truth in [[-1.0, 2.0, 3.0], [0.0, f64::INFINITY, 1.0]] {
+        let error = Ndcg.evaluate(&scores, &truth).unwrap_err();
+        assert!(error.to_string().contains("gains are finite"), "{error}");
+    }
+    for relevant_above in [0.5, 4.0, f64::NAN] {
+        let metric = AveragePrecision { relevant_above };
+        let error = metric.evaluate(&scores, &[1.0, 2.0, 3.0]).unwrap_err();
+        assert!(matches!(error, RankError::Undefined { .. }));
+    }
+    let metric = AveragePrecision {
+        relevant_above: 2.0,
+    };
+    assert_eq!(
+        metric.evaluate(&scores, &[3.0, 2.0, 1.0]).unwrap(),
+        1.0 / 3.0
+    );
 }
 
 /// Two lists with ties, neither all equal.
@@ -129,7 +196,7 @@ proptest! {
     #[test]
     fn increasing_maps_change_nothing(items in lists()) {
         let mapped: Vec<_> = items.iter().map(|(s, t)| (s.exp(), t.powi(3) - 7.0)).collect();
-        for metric in metrics() {
+        for metric in correlations() {
             prop_assert_eq!(evaluate(&*metric, &items), evaluate(&*metric, &mapped));
         }
     }
@@ -139,16 +206,38 @@ proptest! {
         (items, shuffled) in lists().prop_flat_map(|l| (Just(l.clone()), Just(l).prop_shuffle())),
     ) {
         for metric in metrics() {
-            let (a, b) = (evaluate(&*metric, &items), evaluate(&*metric, &shuffled));
-            prop_assert!((a - b).abs() < 1e-14);
+            let value = |items: &[(f64, f64)]| {
+                // Gains are not negative, and some item but not each is relevant.
+                let (scores, truth): (Vec<_>, Vec<f64>) = items.iter().copied().unzip();
+                let least = truth.iter().copied().fold(f64::INFINITY, f64::min);
+                let truth: Vec<f64> = truth.iter().map(|truth| truth - least).collect();
+                metric.evaluate(&scores, &truth).unwrap()
+            };
+            prop_assert!((value(&items) - value(&shuffled)).abs() < 1e-13);
         }
+    }
+
+    #[test]
+    fn concordance_counts_half_of_the_ties(items in lists()) {
+        let (mut right, mut pairs) = (0.0, 0.0);
+        for (i, a) in items.iter().enumerate() {
+            for b in items[..i].iter().filter(|b| b.1 != a.1) {
+                pairs += 1.0;
+                right += match (a.0 - b.0) * (a.1 - b.1) {
+                    product if product > 0.0 => 1.0,
+                    0.0 => 0.5,
+                    _ => 0.0,
+                };
+            }
+        }
+        prop_assert_eq!(evaluate(&ConcordanceIndex, &items), right / pairs);
     }
 
     #[test]
     fn reversal_turns_the_sign_and_self_agreement_is_one(items in lists()) {
         let reversed: Vec<_> = items.iter().map(|(s, t)| (-s, *t)).collect();
         let itself: Vec<_> = items.iter().map(|(s, _)| (*s, *s)).collect();
-        for metric in metrics() {
+        for metric in correlations() {
             let value = evaluate(&*metric, &items);
             prop_assert_eq!(evaluate(&*metric, &reversed), -value);
             prop_assert_eq!(evaluate(&*metric, &itself), 1.0);

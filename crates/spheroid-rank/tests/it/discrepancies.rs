@@ -9,6 +9,8 @@ use spheroid_rank::{
     discrepancy::{MIN_REFERENCE, Reference, all, by_name, score_out_of_fold},
 };
 
+use crate::matrix;
+
 type Metric = Box<dyn Discrepancy<Error = RankError>>;
 
 #[derive(Deserialize)]
@@ -27,10 +29,6 @@ struct Case {
 struct Scaled {
     standardized_l2: Vec<f64>,
     mahalanobis: Vec<f64>,
-}
-
-fn matrix(rows: &[Vec<f32>]) -> Array2<f32> {
-    Array2::from_shape_fn((rows.len(), rows[0].len()), |(i, j)| rows[i][j])
 }
 
 fn standardized(centre: bool) -> Metric {
@@ -94,7 +92,7 @@ fn noise(seed: u64, rows: usize, features: usize) -> Array2<f32> {
 /// Every metric by its contract, called once for each.
 #[test]
 fn every_metric_keeps_the_contract() {
-    assert!(all().len() >= 4);
+    assert!(all().len() >= 7);
     for metric in all() {
         let name = metric.name().to_owned();
         assert_eq!(by_name(&name).unwrap().name(), name);
@@ -116,7 +114,9 @@ fn keeps_the_contract(metric: &dyn Discrepancy<Error = RankError>, features: usi
 
     spheroid_testkit::conformance::discrepancy(metric, &reference, &predicted, &actual);
     let scores = score(predicted.view(), actual.view()).unwrap();
-    assert_eq!(scores[4], 0.0, "{name}: a perfect prediction scores least");
+    if !["nearest_neighbours", "one_class_svm"].contains(&name) {
+        assert_eq!(scores[4], 0.0, "{name}: a perfect prediction scores least");
+    }
 
     let order = [8, 1, 0, 3, 2, 7, 6, 5, 4];
     let shuffled = score(
@@ -177,6 +177,8 @@ fn metrics_with_a_scale_check_the_reference() {
         standardized(true),
         mahalanobis(false),
         mahalanobis(true),
+        by_name("nearest_neighbours").unwrap(),
+        by_name("one_class_svm").unwrap(),
     ] {
         let score = |reference: Array2<f32>| {
             metric

@@ -3,23 +3,13 @@ use proptest::prelude::*;
 use rand::RngExt;
 use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
 use serde::Deserialize;
-use spheroid_rank::{
-    RankError, benjamini_hochberg,
-    conformal::{p_value, smallest_p},
-    mann_whitney,
-};
+use spheroid_rank::{RankError, conformal_p_value, mann_whitney};
 
 #[derive(Deserialize)]
 struct MannWhitneyCase {
     treated: Vec<f64>,
     untreated: Vec<f64>,
     p: f64,
-}
-
-#[derive(Deserialize)]
-struct DiscoveryCase {
-    p: Vec<f64>,
-    adjusted: Vec<f64>,
 }
 
 #[test]
@@ -31,25 +21,11 @@ fn mann_whitney_equals_scipy_and_the_enumeration() {
 }
 
 #[test]
-fn the_false_discovery_rate_equals_scipy() {
-    for case in crate::fixture::<DiscoveryCase>("false_discovery.json") {
-        let adjusted = benjamini_hochberg(&case.p).unwrap();
-        assert_eq!(adjusted.len(), case.adjusted.len());
-        for (ours, theirs) in adjusted.iter().zip(&case.adjusted) {
-            assert_relative_eq!(ours, theirs, max_relative = 1e-12);
-        }
-    }
-    assert!(benjamini_hochberg(&[]).unwrap().is_empty());
-}
-
-#[test]
 fn what_has_no_p_value_is_refused() {
     for (treated, untreated) in [(&[][..], &[1.0][..]), (&[1.0], &[]), (&[f64::NAN], &[1.0])] {
         let error = mann_whitney(treated, untreated).unwrap_err();
         assert!(matches!(error, RankError::Undefined { .. }), "{error}");
     }
-    assert!(p_value(1.0, &[]).is_err() && p_value(1.0, &[f64::NAN]).is_err());
-    assert!(benjamini_hochberg(&[0.5, 1.5]).is_err() && benjamini_hochberg(&[f64::NAN]).is_err());
 }
 
 /// Of wells that no drug reached as many are called as the level says. Discrete p-values lie at or below it: with 3 of
@@ -66,14 +42,13 @@ fn the_size_of_the_tests_is_what_it_says() {
             };
             let (treated, untreated) = (draw(treated_wells), draw(19));
             by_rank += usize::from(mann_whitney(&treated, &untreated).unwrap() <= 0.05);
-            by_well += usize::from(p_value(treated[0], &untreated).unwrap() <= 0.05);
+            by_well += usize::from(conformal_p_value(treated[0], &untreated).unwrap() <= 0.05);
         }
         for called in [by_rank, by_well] {
             let share = called as f64 / PLATES as f64;
             assert!((0.035..0.065).contains(&share), "{treated_wells}: {share}");
         }
     }
-    assert_eq!(smallest_p(12), 1.0 / 13.0);
 }
 
 proptest! {
