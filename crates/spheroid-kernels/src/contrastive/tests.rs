@@ -62,6 +62,34 @@ fn assert_near(found: &[f64], expected: &[f64], [share, rounding]: [f64; 2], wha
     }
 }
 
+/// By how much the nearest row of the same group is nearer, as a cosine, than the nearest of all others.
+fn leads(z: &[f64], task: &Task) -> Vec<f64> {
+    let unit: Vec<Vec<f64>> = z
+        .chunks_exact(z.len() / task.rows())
+        .map(|row| {
+            let norm = row.iter().map(|v| v * v).sum::<f64>().sqrt();
+            row.iter().map(|v| v / norm).collect()
+        })
+        .collect();
+    let [first, second] = task.parts();
+    let met = |i: usize| match task.arrangement {
+        Arrangement::Within { .. } => 0..task.rows(),
+        Arrangement::Between if first.contains(&i) => second.clone(),
+        Arrangement::Between => first.clone(),
+    };
+    let groups = task.groups();
+    let lead = |i: usize| {
+        let nearest = |same: bool| {
+            met(i)
+                .filter(|j| *j != i && (groups[*j] == groups[i]) == same)
+                .map(|j| unit[i].iter().zip(&unit[j]).map(|(a, b)| a * b).sum())
+                .fold(-1e9, f64::max)
+        };
+        nearest(true) - nearest(false)
+    };
+    (0..task.losses()).map(lead).collect()
+}
+
 /// The operation against the tensor formula in double precision.
 fn check(z: &[f64], temperature: f64, task: &Task) {
     let single: Vec<f64> = z.iter().map(|v| f64::from(*v as f32)).collect();
@@ -85,6 +113,7 @@ fn check(z: &[f64], temperature: f64, task: &Task) {
     let shortest = rows
         .map(|row| row.iter().map(|v| v * v).sum::<f64>().sqrt())
         .fold(f64::MAX, f64::min);
+    let leads = leads(&single, task);
     for (dtype, epsilon) in [(DType::F64, 1e-14), (DType::F32, 3e-7)] {
         let found = found(losses, &single, temperature, task, dtype);
         let what = format!("{what} {dtype:?}");
@@ -104,7 +133,15 @@ fn check(z: &[f64], temperature: f64, task: &Task) {
             &gradient,
         );
         assert!(bank.iter().all(|gradient| *gradient == 0.0), "{what}");
-        assert_eq!(found.hits, expected.hits, "hits of {what}");
+        for (i, lead) in leads.iter().enumerate() {
+            // Nobody can tell which is nearer when rounding decides.
+            let decided = lead.abs() > 4.0 * epsilon;
+            assert!(
+                !decided || found.hits[i] == expected.hits[i],
+                "hit {i} of {what}: {} with a lead of {lead}",
+                found.hits[i]
+            );
+        }
         let pull = task.losses() as f64 / temperature;
         let error = (found.temperature - expected.temperature).abs();
         assert!(
