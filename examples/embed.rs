@@ -69,7 +69,7 @@ fn embed_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         Some(model) => embed(&crops, &model.freeze(&device), Planes::Mean, &bars)?,
         None => crops.morphology()?,
     };
-    embeddings.write_csv(&arguments.out, Some(plate.map()))?;
+    embeddings.write(&arguments.out, Some(plate.map()))?;
     let (stacks, features) = embeddings.values().dim();
     println!(
         "{stacks} stacks with {features} features in {}",

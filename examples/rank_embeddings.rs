@@ -84,7 +84,7 @@ fn rank_embeddings(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     for (predictor, skill) in &ranked.skills {
         println!("skill of {predictor}: {skill:.3}");
     }
-    ranked.ranking.write_csv(&arguments.out)?;
+    ranked.ranking.write(&arguments.out)?;
     println!(
         "{} treatments in {}",
         ranked.ranking.rows.len(),

@@ -37,6 +37,9 @@ struct Arguments {
     /// Discrepancy: mahalanobis, standardized_l2, l1, l2, cosine, nearest_neighbours or one_class_svm.
     #[arg(long, default_value = "mahalanobis")]
     metric: String,
+    /// Take effects of rows and columns out of the scores; only for treatments that lie scattered over the plate.
+    #[arg(long)]
+    remove_position_effects: bool,
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn rank_plate(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let mut rank = RankConfig::default();
     rank.metric.clone_from(&arguments.metric);
     rank.drug_day = arguments.drug_day;
+    rank.remove_position_effects = arguments.remove_position_effects;
     let config = JobConfig {
         pretrain: training.config()?,
         rank,

@@ -121,8 +121,8 @@ pub fn rank_features(
 ///
 /// Crops and checkpoints in `out` are used again when they belong to the same images and settings;
 /// with `resume` training goes on after the last finished epoch. Results appear when all of them are
-/// there: `ranking.csv`, `ranking.json`, `wells.csv`, `embeddings.csv`, `morphology.csv`,
-/// `report.html` and `model/`.
+/// there: `ranking.csv`, `ranking.json`, `wells.csv`, `embeddings.csv`, `morphology.csv` (with the
+/// feature `parquet` as `.parquet` too), `report.html` and `model/`.
 ///
 /// # Errors
 /// When a stage fails; no result file is then written.
@@ -211,9 +211,8 @@ pub fn run(
     };
     let report = results::report(plate, &crops, &model, config, &finished)?;
     model.save(&folder)?;
-    learned.write_csv(&out.join("embeddings.csv"), Some(plate.map()))?;
-    morphology.write_csv(&out.join("morphology.csv"), Some(plate.map()))?;
-    results::write(out, config, &finished)?;
+    let tables = [&learned, &morphology].map(|features| features.to_columns(Some(plate.map())));
+    results::write(out, config, &finished, tables)?;
     report.write(&finished.report)?;
     Ok(finished)
 }

@@ -9,7 +9,10 @@ use spheroid_core::{
     Day, Discrepancy, Embeddings, Fit, Forecast, Group, PlateMap, PlateWell, StackKey, Warning,
     positive,
 };
-use spheroid_rank::{RankError, Ranking, RankingConfig, WellScore, discrepancy::by_name, median};
+use spheroid_rank::{
+    MIN_UNTREATED_OF_PLATE, RankError, Ranking, RankingConfig, Scale, WellScore, conformal_p_value,
+    direction, discrepancy::by_name, median, remove_position_effects, standardize_scores,
+};
 use spheroid_temporal::{
     Folds, MIN_UNTREATED, MeanChange, Persistence, RidgeConfig, TemporalError, Trajectories, Well,
     out_of_fold, skill,
@@ -29,6 +32,10 @@ pub struct RankConfig {
     pub drug_day: Day,
     /// Discrepancy between predicted and actual embedding, by name.
     pub metric: String,
+    /// Whether row and column effects are taken out of the scores of each plate by median polish
+    /// (B-scores). Only for plates on which treatments lie scattered: a treatment that fills rows or
+    /// columns is taken out along with them.
+    pub remove_position_effects: bool,
     /// Intervals.
     pub ranking: RankingConfig,
 }
@@ -38,6 +45,7 @@ impl Default for RankConfig {
         Self {
             drug_day: Day::new(7.0).expect("7 is finite"),
             metric: "mahalanobis".to_owned(),
+            remove_position_effects: false,
             ranking: RankingConfig::default(),
         }
     }
@@ -50,6 +58,13 @@ pub struct Ranked {
     pub ranking: Ranking,
     /// The score of every well; a typical untreated well has 1.
     pub wells: Vec<WellScore>,
+    /// Conformal p-value of each of `wells` among the untreated ones; of an untreated well among the
+    /// others.
+    pub p_values: Vec<f64>,
+    /// Place of each of `wells` on the axis from the untreated wells (0) to those of the single dose
+    /// (1) by the first set of features, as [`direction()`] gives it; none with fewer than two wells
+    /// of the single dose.
+    pub directions: Option<Vec<f64>>,
     /// Skill of each predictor on untreated wells out of fold (1 perfect, 0 persistence), by the
     /// name of the features and of the predictor.
     pub skills: Vec<(String, f64)>,
@@ -92,12 +107,16 @@ impl<'a> FeatureSet<'a> {
 /// several sets the score is the weighted geometric mean of their discrepancies, each in units of the
 /// median untreated well.
 ///
+/// Several plates are joined in units of how their untreated wells scatter ([`standardize_scores`]),
+/// brought back to multiples of a typical untreated well by the median of the plates' scatters.
+///
 /// Days between the drug day and the last one are used of untreated wells alone: those of a treated
 /// well already show the effect.
 ///
 /// # Errors
 /// When there is no day before and after the drug, fewer than [`LEAST_UNTREATED`] untreated wells have images of both,
-/// the metric is unknown, a weight is not above 0, or the embeddings do not fit each other.
+/// one of several plates has fewer than [`MIN_UNTREATED_OF_PLATE`] of them, the metric is unknown, a weight is not
+/// above 0, or the embeddings do not fit each other.
 pub fn rank(
     features: &[FeatureSet<'_>],
     map: &PlateMap,
@@ -130,6 +149,7 @@ pub fn rank(
         return Err(RankError::NoWells.into());
     };
     let log_scores = sum / weights;
+    let directions = first.directions(map)?;
     let Deviations {
         wells,
         from,
@@ -148,16 +168,73 @@ pub fn rank(
             score: log_score.exp(),
         })
         .collect();
+    let wells = join_plates(wells, config.remove_position_effects)?;
     let (ranking, more) = config.ranking.build()?.rank(&wells)?;
     let warnings = warnings.into_iter().chain(more).collect();
     Ok(Ranked {
         ranking,
+        p_values: conformal_p_values(&wells)?,
+        directions,
         wells,
         skills,
         from,
         to,
         warnings,
     })
+}
+
+fn is_untreated(well: &WellScore) -> bool {
+    well.treatment.group == Group::Untreated
+}
+
+/// Brings plates to one scale, on which a typical untreated well has 1.
+fn join_plates(wells: Vec<WellScore>, polish: bool) -> Result<Vec<WellScore>, RankError> {
+    let several = wells.iter().any(|well| well.plate != wells[0].plate);
+    if !several && !polish {
+        return Ok(wells);
+    }
+    let wells = if polish {
+        remove_position_effects(&wells, Scale::Log)?
+    } else {
+        wells
+    };
+    let mut of_plates: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for well in wells.iter().filter(|well| is_untreated(well)) {
+        let logs = of_plates.entry(&well.plate).or_default();
+        logs.push(well.score.ln());
+    }
+    let spread = |logs: &Vec<f64>| {
+        let middle = median(logs)?;
+        let deviations: Vec<f64> = logs.iter().map(|log| (log - middle).abs()).collect();
+        Ok(NORMAL_MAD * median(&deviations)?)
+    };
+    let spreads = of_plates.values().map(spread);
+    let unit = median(&spreads.collect::<Result<Vec<_>, RankError>>()?)?;
+    let mut joined = standardize_scores(&wells, Scale::Log)?;
+    for well in &mut joined {
+        well.score = (unit * well.score).exp();
+    }
+    Ok(joined)
+}
+
+/// Standard deviation of a normal distribution by its median absolute deviation.
+const NORMAL_MAD: f64 = 1.482_602_218_505_602;
+
+fn conformal_p_values(wells: &[WellScore]) -> Result<Vec<f64>, RankError> {
+    let untreated: Vec<f64> = wells
+        .iter()
+        .filter(|well| is_untreated(well))
+        .map(|well| well.score)
+        .collect();
+    let p_value = |well: &WellScore| {
+        let mut others = untreated.clone();
+        let itself = untreated.iter().position(|score| *score == well.score);
+        if let Some(itself) = itself.filter(|_| is_untreated(well)) {
+            others.swap_remove(itself);
+        }
+        conformal_p_value(well.score, &others)
+    };
+    wells.iter().map(p_value).collect()
 }
 
 /// How far every well ends up from where an untreated one would, by one set of features.
@@ -269,6 +346,19 @@ impl Deviations {
             }
         }
         residuals
+    }
+
+    /// Place of every well between the untreated ones and those of the single dose, where there are two of these.
+    fn directions(&self, map: &PlateMap) -> Result<Option<Vec<f64>>, RankError> {
+        let of_group = |well: &PlateWell| treatment(map, well).group == Group::SingleDose;
+        let reference: Vec<usize> = (0..self.wells.len())
+            .filter(|&well| of_group(&self.wells[well]))
+            .collect();
+        if reference.len() < 2 {
+            return Ok(None);
+        }
+        let places = direction(self.residuals().view(), &self.untreated, &reference)?;
+        Ok(Some(places.to_vec()))
     }
 
     /// Logarithm of the discrepancies in units of the median untreated well.
@@ -489,6 +579,25 @@ impl Layout {
                 to,
             });
         }
+        let mut of_plates: BTreeMap<&str, usize> = BTreeMap::new();
+        for well in &wells {
+            of_plates.entry(&well.plate).or_default();
+        }
+        for &well in &untreated {
+            *of_plates.entry(&wells[well].plate).or_default() += 1;
+        }
+        let few = of_plates
+            .iter()
+            .find(|(_, found)| **found < MIN_UNTREATED_OF_PLATE);
+        if let Some((&plate, &found)) = few.filter(|_| of_plates.len() > 1) {
+            let (plate, needed) = (plate.to_owned(), MIN_UNTREATED_OF_PLATE);
+            let error = RankError::PlateTooFewUntreated {
+                plate,
+                found,
+                needed,
+            };
+            return Err(error.into());
+        }
         Ok(Plan {
             from,
             to,
@@ -699,6 +808,133 @@ mod tests {
                 "{days:?}: {error}"
             );
         }
+    }
+
+    /// `plate` once more under the name `q`, its embedding shifted and stretched.
+    fn two_plates(strays: [f32; 3], stretch: f32) -> (Embeddings, PlateMap) {
+        let (embeddings, map) = plate(strays, &DAYS);
+        let renamed = |well: &PlateWell| PlateWell {
+            plate: "q".into(),
+            ..well.clone()
+        };
+        let twice = map.wells().keys().flat_map(|well| {
+            [well.clone(), renamed(well)].map(|other| (other, treatment(&map, well).clone()))
+        });
+        let twice = PlateMap::new(twice, PlateFormat::W96).unwrap();
+        let mut keys = embeddings.keys().to_vec();
+        keys.extend(embeddings.keys().iter().map(|key| StackKey {
+            plate: "q".into(),
+            ..key.clone()
+        }));
+        let other = embeddings.values().mapv(|value| stretch * value + 3.0);
+        let values = concatenate![Axis(0), embeddings.values(), other];
+        (Embeddings::new(keys, values).unwrap(), twice)
+    }
+
+    #[test]
+    fn plates_are_joined_by_their_untreated_wells() {
+        let (embeddings, map) = two_plates([1.0, -2.0, 4.0], 5.0);
+        let config = RankConfig {
+            // Stretches with the plate; what sees all directions alike would hide it.
+            metric: "l2".into(),
+            ..RankConfig::default()
+        };
+        let ranked = rank(&[set(&embeddings)], &map, &config).unwrap();
+        assert_eq!(order(&ranked), ["strong", "middle", "weak", "untreated"]);
+        for plate in ["p", "q"] {
+            let of_plate = ranked.wells.iter().filter(|well| well.plate == plate);
+            let untreated: Vec<f64> = of_plate
+                .filter(|well| is_untreated(well))
+                .map(|well| well.score)
+                .collect();
+            assert_eq!(untreated.len(), 8);
+            assert!((median(&untreated).unwrap() - 1.0).abs() < 0.1, "{plate}");
+        }
+        assert!(
+            !ranked
+                .warnings
+                .iter()
+                .any(|warning| warning.what.contains("level"))
+        );
+    }
+
+    #[test]
+    fn each_of_several_plates_needs_untreated_wells() {
+        let (embeddings, map) = two_plates([1.0, 2.0, 3.0], 1.0);
+        let most = map.wells().keys().filter(|well| {
+            let untreated = treatment(&map, well).group == Group::Untreated;
+            well.plate == "q" && untreated && well.well.column() > 2
+        });
+        let map = map.without(&most.cloned().collect());
+        let error = rank(&[set(&embeddings)], &map, &RankConfig::default()).unwrap_err();
+        assert!(error.to_string().contains("plate q"), "{error}");
+    }
+
+    #[test]
+    fn wells_have_p_values_and_directions() {
+        let (embeddings, map) = plate([1.0, 2.0, 4.0], &DAYS);
+        let ranked = rank(&[set(&embeddings)], &map, &RankConfig::default()).unwrap();
+        let directions = ranked.directions.unwrap();
+        for ((well, p), direction) in ranked.wells.iter().zip(&ranked.p_values).zip(directions) {
+            match well.treatment.group {
+                Group::Untreated => {
+                    assert!(*p >= 1.0 / 8.0);
+                    assert!(direction.abs() < 0.5, "{well:?}: {direction}");
+                }
+                Group::SingleDose => {
+                    assert_eq!(*p, 1.0 / 9.0);
+                }
+                Group::DrugScreened => assert!(*p <= 2.0 / 9.0),
+            }
+        }
+        // One well of the single dose shows no direction.
+        let reference = map
+            .wells()
+            .keys()
+            .find(|well| treatment(&map, well).group == Group::SingleDose);
+        let fewer = map.without(&reference.cloned().into_iter().collect());
+        let ranked = rank(&[set(&embeddings)], &fewer, &RankConfig::default()).unwrap();
+        assert_eq!(ranked.directions, None);
+    }
+
+    #[test]
+    fn effects_of_rows_and_columns_are_removed_when_asked() {
+        let score = |row: usize, column: usize| {
+            let effect = 0.4 * row as f64 - 0.3 * column as f64;
+            // Scattered, so that polishing has something left.
+            let own = 0.1 * (((row * 7 + column * 5) % 11) as f64 - 5.0);
+            (effect + own).exp()
+        };
+        let wells: Vec<WellScore> = (0..48)
+            .map(|i| WellScore {
+                plate: "p".into(),
+                well: WellId::new(i / 8, i % 8).unwrap(),
+                treatment: Treatment {
+                    name: if i % 3 == 0 { "drug" } else { "untreated" }.into(),
+                    group: if i % 3 == 0 {
+                        Group::DrugScreened
+                    } else {
+                        Group::Untreated
+                    },
+                    doses: Vec::new(),
+                },
+                score: score(i / 8, i % 8),
+            })
+            .collect();
+        let spread = |wells: &[WellScore]| {
+            let logs: Vec<f64> = wells.iter().map(|well| well.score.ln()).collect();
+            let mean = logs.iter().sum::<f64>() / 48.0;
+            logs.iter()
+                .map(|log| (log - mean).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
+        assert_eq!(join_plates(wells.clone(), false).unwrap(), wells);
+        let polished = join_plates(wells.clone(), true).unwrap();
+        assert!(spread(&polished) < 0.5 * spread(&wells));
+        let untreated = polished.iter().filter(|well| is_untreated(well));
+        let logs: Vec<f64> = untreated.map(|well| well.score.ln()).collect();
+        assert!(median(&logs).unwrap().abs() < 1e-9);
     }
 
     #[test]

@@ -4,11 +4,10 @@ use std::{collections::BTreeMap, path::Path};
 
 use ndarray::{Array2, Axis};
 use serde::Serialize;
-use spheroid_core::{CoreError, Day, Group, StackKey, Treatment, WellId, atomic};
+use spheroid_core::{Columns, Day, Group, StackKey, Treatment, Values, WellId};
 use spheroid_imaging::FocusMeasure;
 use spheroid_rank::{
-    PlateQuality, PlateVerdict, RankError, RankedTreatment, Resolution, benjamini_hochberg,
-    permutation_test, plate_quality,
+    PlateQuality, PlateVerdict, RankError, RankedTreatment, Resolution, plate_quality,
 };
 use spheroid_report::{
     Comparison, LossPoint, PredictorSkill, RankingRow, Report, Thumbnail, WellScore,
@@ -16,7 +15,7 @@ use spheroid_report::{
 
 use crate::{
     PipelineError, Plate,
-    crops::{Crops, io, write_json},
+    crops::{Crops, write_json},
     job::{Agreement, Finished, JobConfig},
     pretrain::Model,
     ranking::Ranked,
@@ -30,43 +29,11 @@ struct Json<'a> {
     ranking: &'a [RankedTreatment],
     resolution: Option<Resolution>,
     plates: Vec<PlateQuality>,
-    significance: BTreeMap<&'a str, Significance>,
     wells: Vec<Well<'a>>,
     skills: BTreeMap<&'a str, f64>,
     agreement_with_truth: Option<Agreement>,
     warnings: Vec<String>,
     settings: &'a JobConfig,
-}
-
-/// Whether a treatment does more than chance would.
-#[derive(Serialize)]
-struct Significance {
-    /// One-sided p-value of its wells among untreated ones.
-    p: f64,
-    /// Adjusted for the number of treatments.
-    q: f64,
-}
-
-/// The significance of every treatment but the untreated one.
-fn significance(ranked: &Ranked) -> Result<BTreeMap<&str, Significance>, RankError> {
-    let mut untreated = Vec::new();
-    let mut treated: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for well in &ranked.wells {
-        match well.treatment.group {
-            Group::Untreated => untreated.push(well.score),
-            _ => {
-                let of_treatment = treated.entry(&well.treatment.name).or_default();
-                of_treatment.push(well.score);
-            }
-        }
-    }
-    let tests = treated.values();
-    let tests = tests.map(|scores| Ok(permutation_test(scores, &untreated)?.p_value));
-    let p_values = tests.collect::<Result<Vec<f64>, RankError>>()?;
-    let adjusted = benjamini_hochberg(&p_values)?;
-    let both = p_values.into_iter().zip(adjusted);
-    let significance = both.map(|(p, q)| Significance { p, q });
-    Ok(treated.into_keys().zip(significance).collect())
 }
 
 #[derive(Serialize)]
@@ -76,70 +43,71 @@ struct Well<'a> {
     treatment: &'a str,
     group: Group,
     score: f64,
+    p_value: f64,
+    direction: Option<f64>,
 }
 
-fn wells(finished: &Finished) -> impl Iterator<Item = Well<'_>> {
-    finished.ranked.wells.iter().map(|well| Well {
-        plate: &well.plate,
-        well: well.well,
-        treatment: &well.treatment.name,
-        group: well.treatment.group,
-        score: well.score,
-    })
+fn wells(ranked: &Ranked) -> Vec<Well<'_>> {
+    let well = |index: usize| {
+        let well = &ranked.wells[index];
+        Well {
+            plate: &well.plate,
+            well: well.well,
+            treatment: &well.treatment.name,
+            group: well.treatment.group,
+            score: well.score,
+            p_value: ranked.p_values[index],
+            direction: ranked.directions.as_ref().map(|places| places[index]),
+        }
+    };
+    (0..ranked.wells.len()).map(well).collect()
 }
 
-/// Writes `wells.csv`, `ranking.json` and `ranking.csv`.
+fn wells_table(wells: &[Well<'_>]) -> Columns {
+    let text = |of: &dyn Fn(&Well<'_>) -> String| Values::Text(wells.iter().map(of).collect());
+    let real = |of: fn(&Well<'_>) -> Option<f64>| Values::Real(wells.iter().map(of).collect());
+    Columns::default()
+        .with("Metadata_Plate", text(&|well| well.plate.to_owned()))
+        .with("Metadata_Well", text(&|well| well.well.to_string()))
+        .with(
+            "Metadata_treatment",
+            text(&|well| well.treatment.to_owned()),
+        )
+        .with("Metadata_group", text(&|well| well.group.to_string()))
+        .with("score", real(|well| Some(well.score)))
+        .with("p_value", real(|well| Some(well.p_value)))
+        .with("direction", real(|well| well.direction))
+}
+
+/// Writes `ranking.json` and the tables `embeddings`, `morphology`, `wells` and `ranking`, in each of
+/// [`Columns::FORMATS`].
 pub(crate) fn write(
     out: &Path,
     config: &JobConfig,
     finished: &Finished,
+    [learned, morphology]: [Columns; 2],
 ) -> Result<(), PipelineError> {
-    let path = out.join("wells.csv");
-    atomic::write_file(&path, |file| {
-        let csv_error = |source| CoreError::Csv {
-            path: path.clone(),
-            source,
-        };
-        let mut table = csv::Writer::from_writer(file);
-        table
-            .write_record([
-                "Metadata_plate",
-                "Metadata_Well",
-                "Metadata_treatment",
-                "Metadata_group",
-                "score",
-            ])
-            .map_err(csv_error)?;
-        for Well {
-            plate,
-            well,
-            treatment,
-            group,
-            score,
-        } in wells(finished)
-        {
-            let [well, group, score] = [well.to_string(), group.to_string(), score.to_string()];
-            let record = [
-                plate,
-                well.as_str(),
-                treatment,
-                group.as_str(),
-                score.as_str(),
-            ];
-            table.write_record(record).map_err(csv_error)?;
+    let Finished { ranked, .. } = finished;
+    let wells = wells(ranked);
+    let tables = [
+        ("embeddings", learned),
+        ("morphology", morphology),
+        ("wells", wells_table(&wells)),
+        ("ranking", ranked.ranking.to_columns()),
+    ];
+    for (name, table) in tables {
+        for format in Columns::FORMATS {
+            table.write(&out.join(name).with_extension(format))?;
         }
-        table.flush().map_err(io(&path, "write"))
-    })?;
+    }
     let json = Json {
-        from_day: finished.ranked.from,
-        to_day: finished.ranked.to,
-        ranking: &finished.ranked.ranking.rows,
-        resolution: finished.ranked.ranking.resolution,
-        plates: plate_quality(&finished.ranked.wells, config.rank.ranking.scale)?,
-        significance: significance(&finished.ranked)?,
-        wells: wells(finished).collect(),
-        skills: finished
-            .ranked
+        from_day: ranked.from,
+        to_day: ranked.to,
+        ranking: &ranked.ranking.rows,
+        resolution: ranked.ranking.resolution,
+        plates: plate_quality(&ranked.wells, config.rank.ranking.scale)?,
+        wells,
+        skills: ranked
             .skills
             .iter()
             .map(|(name, skill)| (name.as_str(), *skill))
@@ -148,11 +116,7 @@ pub(crate) fn write(
         warnings: finished.warnings.iter().map(ToString::to_string).collect(),
         settings: config,
     };
-    write_json(&out.join("ranking.json"), &json)?;
-    Ok(finished
-        .ranked
-        .ranking
-        .write_csv(&out.join("ranking.csv"))?)
+    write_json(&out.join("ranking.json"), &json)
 }
 
 /// Fills the report.
@@ -184,7 +148,7 @@ pub(crate) fn report(
         rank_interval: row.rank_low.zip(row.rank_high),
         wells: row.wells,
     });
-    let wells = wells(finished).map(|well| WellScore {
+    let wells = wells(ranked).into_iter().map(|well| WellScore {
         plate: well.plate.to_owned(),
         well: well.well,
         treatment: well.treatment.to_owned(),
@@ -284,11 +248,11 @@ fn verdict(config: &JobConfig, finished: &Finished) -> Result<Vec<String>, RankE
         ranked.to,
         ranked.wells.len()
     ));
-    let significant = significance(ranked)?;
-    let called = significant.values().filter(|of| of.q <= 0.05).count();
+    let tested = rows.iter().filter_map(|row| row.q_value);
+    let called = tested.clone().filter(|q| *q <= 0.05).count();
     sentences.push(format!(
         "{called} of {} treatments differ from untreated wells at a false discovery rate of 5 %.",
-        significant.len()
+        tested.count()
     ));
     let able = plates
         .iter()

@@ -32,17 +32,17 @@ fn every_result_is_written_and_the_last_line_names_the_report() {
 fn the_ranking_lists_every_treatment_from_the_strongest_effect_on() {
     let out = &finished().out;
     let (header, rows) = table(&out.join("ranking.csv"));
-    let columns =
-        "rank,treatment,group,score,ci_low,ci_high,wells,rank_low,rank_high,tier,better_than_next";
+    let columns = "Metadata_treatment,Metadata_group,rank,score,ci_low,ci_high,wells,rank_low,\
+                   rank_high,tier,better_than_next,p_value,q_value";
     assert_eq!(header.join(","), columns);
     let number = |cell: &String| cell.parse::<f64>().unwrap();
     for (position, row) in rows.iter().enumerate() {
-        assert_eq!(row[0], (position + 1).to_string());
+        assert_eq!(row[2], (position + 1).to_string());
         let [score, low, high] = [3, 4, 5].map(|column| number(&row[column]));
         assert!(low <= score && score <= high, "{row:?}");
-        let [rank, low, high] = [0, 7, 8].map(|column| number(&row[column]));
+        let [rank, low, high] = [2, 7, 8].map(|column| number(&row[column]));
         assert!(low <= rank && rank <= high, "{row:?}");
-        assert!(row[2] == plate_map().treatments()[&row[1]].group.name());
+        assert!(row[1] == plate_map().treatments()[&row[0]].group.name());
     }
     assert!(
         rows.windows(2)
@@ -60,7 +60,7 @@ fn the_ranking_lists_every_treatment_from_the_strongest_effect_on() {
         (&7.0.into(), &10.0.into())
     );
     for (row, object) in rows.iter().zip(json["ranking"].as_array().unwrap()) {
-        assert_eq!(object["treatment"], *row[1]);
+        assert_eq!(object["treatment"], *row[0]);
         for (name, cell) in [
             ("score", &row[3]),
             ("ci_low", &row[4]),
@@ -70,13 +70,12 @@ fn the_ranking_lists_every_treatment_from_the_strongest_effect_on() {
             assert!((value - cell).abs() <= 1e-12 * cell, "{name} of {row:?}");
         }
     }
-    for (name, treatment) in plate_map().treatments() {
-        let tested = &json["significance"][name];
-        if treatment.group == Group::Untreated {
-            assert!(tested.is_null());
+    for row in &rows {
+        if row[1] == Group::Untreated.name() {
+            assert_eq!((row[11].as_str(), row[12].as_str()), ("", ""));
         } else {
-            let [p, q] = ["p", "q"].map(|of| tested[of].as_f64().unwrap());
-            assert!(0.0 < p && p <= q && q <= 1.0, "{name}: {tested}");
+            let [p, q] = [11, 12].map(|column| number(&row[column]));
+            assert!(0.0 < p && p <= q && q <= 1.0, "{row:?}");
         }
     }
     assert_eq!(json["settings"]["pretrain"]["train"]["epochs"], 1);
@@ -92,7 +91,7 @@ fn a_treatment_scores_the_median_of_its_wells() {
         by_treatment.entry(row[2].clone()).or_default().push(score);
     }
     for row in table(&out.join("ranking.csv")).1 {
-        let mut scores = by_treatment[&row[1]].clone();
+        let mut scores = by_treatment[&row[0]].clone();
         scores.sort_by(f64::total_cmp);
         let (low, high) = (scores[(scores.len() - 1) / 2], scores[scores.len() / 2]);
         let score: f64 = row[3].parse().unwrap();
@@ -110,7 +109,7 @@ fn tables_of_features_have_a_row_for_every_stack() {
         ("morphology.csv", MORPHOLOGY.len()),
     ] {
         let (header, rows) = table(&finished().out.join(name));
-        let metadata = ["plate", "Well", "day", "treatment", "group"];
+        let metadata = ["Plate", "Well", "day", "treatment", "group"];
         assert_eq!(header[..5], metadata.map(|name| format!("Metadata_{name}")));
         assert_eq!((header.len(), rows.len()), (5 + features, STACKS), "{name}");
     }
@@ -277,7 +276,7 @@ fn a_simulated_plate_is_ranked_with_its_agreement_with_the_truth() {
     let pairs: Vec<(f64, f64)> = table(&out.join("ranking.csv"))
         .1
         .iter()
-        .map(|row| (row[3].parse().unwrap(), truth[&row[1]]))
+        .map(|row| (row[3].parse().unwrap(), truth[&row[0]]))
         .collect();
     let tau = kendall(&pairs);
     let expected = format!("Kendall's tau with the true efficacy: {tau:.3} (learned features");

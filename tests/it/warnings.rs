@@ -79,7 +79,7 @@ fn a_treatment_with_one_well_borrows_the_scatter_of_the_others() {
     let warning = run.warning("2 × treatment with a single well: its interval assumes the scatter of the other treatments");
     assert!(warning.contains("lone treatment"), "{warning}");
     let (_, rows) = table(&out.path().join("ranking.csv"));
-    let row = rows.iter().find(|row| row[1] == "lone treatment").unwrap();
+    let row = rows.iter().find(|row| row[0] == "lone treatment").unwrap();
     assert_eq!(row[6], "1");
     let [low, score, high] = [4, 3, 5].map(|column: usize| row[column].parse::<f64>().unwrap());
     assert!(0.0 < low && low < score && score < high, "{row:?}");

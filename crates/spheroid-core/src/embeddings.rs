@@ -2,7 +2,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use ndarray::{Array2, ArrayView2, Axis};
 
-use crate::{CoreError, PlateMap, StackKey, atomic, table::Table};
+use crate::{Columns, CoreError, PlateMap, StackKey, Values, table::Table};
 
 /// One row of features for every stack: what the encoder hands to everything that follows.
 ///
@@ -64,43 +64,40 @@ impl Embeddings {
         self.values.view()
     }
 
-    /// Writes a CSV that pycytominer and copairs read: `Metadata_plate`, `Metadata_Well`,
-    /// `Metadata_day`, with `map` also `Metadata_treatment` and `Metadata_group`, then the features.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn write_csv(&self, path: &Path, map: Option<&PlateMap>) -> Result<(), CoreError> {
-        let csv_error = |source| CoreError::Csv {
-            path: path.to_owned(),
-            source,
-        };
-        atomic::write_file(path, |out| {
-            let mut writer = csv::Writer::from_writer(out);
-            let mut header: Vec<String> = KEY_COLUMNS.map(str::to_owned).to_vec();
-            if map.is_some() {
-                header.extend(TREATMENT_COLUMNS.map(str::to_owned));
-            }
-            header.extend((0..self.values.ncols()).map(|feature| format!("feature_{feature:04}")));
-            writer.write_record(&header).map_err(csv_error)?;
-            for (key, values) in self.keys.iter().zip(self.values.axis_iter(Axis(0))) {
-                let mut record = vec![key.plate.clone(), key.well.to_string(), key.day.to_string()];
-                if let Some(map) = map {
-                    let treatment = map.treatment_of(&key.plate_well());
-                    record.push(treatment.map_or(String::new(), |t| t.name.clone()));
-                    record.push(treatment.map_or(String::new(), |t| t.group.to_string()));
-                }
-                record.extend(values.iter().map(f32::to_string));
-                writer.write_record(&record).map_err(csv_error)?;
-            }
-            writer.flush().map_err(|source| CoreError::Io {
-                path: path.to_owned(),
-                action: "write",
-                source,
-            })
-        })
+    /// The table that pycytominer and copairs read: `Metadata_Plate`, `Metadata_Well`, `Metadata_day`,
+    /// with `map` also `Metadata_treatment` and `Metadata_group`, then the features.
+    pub fn to_columns(&self, map: Option<&PlateMap>) -> Columns {
+        let text =
+            |of: &dyn Fn(&StackKey) -> String| Values::Text(self.keys.iter().map(of).collect());
+        let days = self.keys.iter().map(|key| Some(key.day.days())).collect();
+        let mut table = Columns::default()
+            .with("Metadata_Plate", text(&|key| key.plate.clone()))
+            .with("Metadata_Well", text(&|key| key.well.to_string()))
+            .with("Metadata_day", Values::Real(days));
+        if let Some(map) = map {
+            let of = |key: &StackKey| map.treatment_of(&key.plate_well());
+            let name = |key: &StackKey| of(key).map_or(String::new(), |t| t.name.clone());
+            let group = |key: &StackKey| of(key).map_or(String::new(), |t| t.group.to_string());
+            table = table
+                .with("Metadata_treatment", text(&name))
+                .with("Metadata_group", text(&group));
+        }
+        for (feature, values) in self.values.axis_iter(Axis(1)).enumerate() {
+            let values = Values::Feature(values.to_vec());
+            table = table.with(format!("feature_{feature:04}"), values);
+        }
+        table
     }
 
-    /// Reads what [`write_csv`](Self::write_csv) wrote, or any table with plate, well and day in
+    /// Writes [`to_columns`](Self::to_columns), as CSV, or as Parquet when the name ends in `.parquet`.
+    ///
+    /// # Errors
+    /// As [`Columns::write`].
+    pub fn write(&self, path: &Path, map: Option<&PlateMap>) -> Result<(), CoreError> {
+        self.to_columns(map).write(path)
+    }
+
+    /// Reads a CSV that [`write`](Self::write) wrote, or any table with plate, well and day in
     /// `Metadata_` columns; every column without that prefix is a feature.
     ///
     /// # Errors
@@ -142,9 +139,6 @@ impl Embeddings {
     }
 }
 
-const KEY_COLUMNS: [&str; 3] = ["Metadata_plate", "Metadata_Well", "Metadata_day"];
-const TREATMENT_COLUMNS: [&str; 2] = ["Metadata_treatment", "Metadata_group"];
-
 #[cfg(test)]
 mod tests {
     use ndarray::array;
@@ -166,11 +160,11 @@ mod tests {
         let embeddings = Embeddings::new(vec![key("B02", 7.0), key("B02", 7.5)], values).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("embeddings.csv");
-        embeddings.write_csv(&path, None).unwrap();
+        embeddings.write(&path, None).unwrap();
         let back = Embeddings::read_csv(&path).unwrap();
         assert_eq!(back, embeddings);
         let header = std::fs::read_to_string(&path).unwrap();
-        assert!(header.starts_with("Metadata_plate,Metadata_Well,Metadata_day,feature_0000,"));
+        assert!(header.starts_with("Metadata_Plate,Metadata_Well,Metadata_day,feature_0000,"));
     }
 
     #[test]

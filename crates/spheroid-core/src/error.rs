@@ -66,6 +66,16 @@ pub enum CoreError {
         #[source]
         source: csv::Error,
     },
+    /// A table that cannot be made a Parquet file.
+    #[cfg(feature = "parquet")]
+    #[error("{path}: cannot be written as Parquet")]
+    Parquet {
+        /// The file.
+        path: PathBuf,
+        /// What the writer says.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
     /// A wellmap file that is not well-formed TOML.
     #[error("{path}: not a readable TOML file")]
     Toml {

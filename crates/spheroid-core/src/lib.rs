@@ -2,13 +2,14 @@
 //!
 //! What a plate is made of ([`WellId`], [`PlateFormat`], [`Treatment`], [`Day`]), the two tables that
 //! describe one ([`ImageTable`], [`PlateMap`]), the matrix that all later stages exchange
-//! ([`Embeddings`]), and the few traits through which the other crates meet ([`StackSource`],
+//! ([`Embeddings`]), the tables that are handed to other programs ([`Columns`]), and the few traits through which the other crates meet ([`StackSource`],
 //! [`Augment`], [`Embed`], [`Forecast`], [`Discrepancy`], [`RankMetric`]).
 //!
 //! # What this crate will not do
 //! It decodes no image, trains nothing and computes no statistic.
 
 pub mod atomic;
+mod columns;
 mod day;
 mod draw;
 mod embeddings;
@@ -23,6 +24,7 @@ mod warning;
 mod well;
 mod wellmap;
 
+pub use columns::{Columns, Values};
 pub use day::Day;
 pub use draw::DrawKey;
 pub use embeddings::Embeddings;

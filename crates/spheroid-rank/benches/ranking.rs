@@ -28,7 +28,11 @@ fn wells(treatments: usize) -> Vec<WellScore> {
                 well: WellId::new(place / 24, place % 24).unwrap(),
                 treatment: Treatment {
                     name: format!("T{treatment}"),
-                    group: Group::DrugScreened,
+                    // All are tested against the wells of the first.
+                    group: match treatment {
+                        0 => Group::Untreated,
+                        _ => Group::DrugScreened,
+                    },
                     doses: vec![],
                 },
                 score: (strength + 0.3 * f64::from(*noise)).exp(),

@@ -55,7 +55,7 @@ pub fn permutation_test(treated: &[f64], untreated: &[f64]) -> Result<Permutatio
         what: "permutation test",
         reason,
     };
-    let mut wells: Vec<(f64, bool)> = (treated.iter().map(|score| (*score, true)))
+    let wells: Vec<(f64, bool)> = (treated.iter().map(|score| (*score, true)))
         .chain(untreated.iter().map(|score| (*score, false)))
         .collect();
     if let Some((score, _)) =
@@ -65,27 +65,26 @@ pub fn permutation_test(treated: &[f64], untreated: &[f64]) -> Result<Permutatio
             "a score is {score}, but scores are finite and not negative"
         )));
     }
-    wells.sort_by(|a, b| a.0.total_cmp(&b.0));
     let least = wells
         .iter()
         .map(|(score, _)| *score)
-        .find(|score| *score > 0.0);
+        .filter(|score| *score > 0.0)
+        .min_by(f64::total_cmp);
     let least = least.ok_or_else(|| undefined("every score is 0".into()))?;
-    let logs: Vec<f64> = wells
-        .iter()
-        .map(|(score, _)| score.max(least).ln())
-        .collect();
-    let labelled: Vec<usize> = (0..wells.len()).filter(|&well| wells[well].1).collect();
+    let log = |(score, treated): (f64, bool)| (score.max(least).ln(), treated);
+    Ok(of_means(wells.into_iter().map(log).collect()))
+}
 
-    let total: f64 = logs.iter().sum();
-    let (n, m) = (treated.len() as f64, untreated.len() as f64);
-    Ok(label_permutation::test(
-        &labelled,
-        &logs,
-        wells.len(),
-        |chosen| {
-            let sum: f64 = chosen.iter().map(|&well| logs[well]).sum();
-            sum / n - (total - sum) / m
-        },
-    ))
+/// Tests the mean of the treated values less that of the others; both are there, and all are finite.
+pub(crate) fn of_means(mut wells: Vec<(f64, bool)>) -> PermutationTest {
+    wells.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    let (values, treated): (Vec<f64>, Vec<bool>) = wells.into_iter().unzip();
+    let labelled: Vec<usize> = (0..values.len()).filter(|&well| treated[well]).collect();
+    let total: f64 = values.iter().sum();
+    let n = labelled.len() as f64;
+    let m = (values.len() - labelled.len()) as f64;
+    label_permutation::test(&labelled, &values, values.len(), |chosen| {
+        let sum: f64 = chosen.iter().map(|&well| values[well]).sum();
+        sum / n - (total - sum) / m
+    })
 }

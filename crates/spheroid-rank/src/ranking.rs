@@ -1,12 +1,15 @@
 use std::{collections::BTreeMap, path::Path};
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use spheroid_core::{CoreError, Group, ParamError, Treatment, Warning, at_least, atomic, positive};
+use spheroid_core::{Columns, Group, ParamError, Treatment, Values, Warning, at_least, positive};
 
 use crate::{
     Aggregate, RankCoverage, RankError, RankSet, Resolution, Scale, WellScore,
     aggregate::ordered,
+    benjamini_hochberg,
     draws::{Estimate, JointDraws},
+    permutation,
     rank_sets::rank_sets,
     resolution::resolution,
     scatter::{self, Scatter},
@@ -172,6 +175,13 @@ pub struct RankedTreatment {
     pub tier: Option<usize>,
     /// Probability that this treatment works better than that of the next row; none in the last.
     pub better_than_next: Option<f64>,
+    /// One-sided p-value of its wells among the untreated ones, by exchanging their labels as
+    /// [`permutation_test`](crate::permutation_test) does, on the scale of the ranking; none for
+    /// untreated wells and where there are none.
+    pub p_value: Option<f64>,
+    /// Adjusted for the number of treatments ([`benjamini_hochberg`]): calling all up to q keeps the
+    /// false discovery rate at q.
+    pub q_value: Option<f64>,
 }
 
 impl Ranker {
@@ -230,8 +240,11 @@ impl Ranker {
                 rank_high: None,
                 tier: None,
                 better_than_next: None,
+                p_value: None,
+                q_value: None,
             });
         }
+        add_significance(&mut rows, &treatments)?;
         if let Some(joint) = &joint {
             self.add_intervals(&mut rows, joint);
         }
@@ -326,6 +339,36 @@ impl Ranker {
     }
 }
 
+/// Tests every treatment against the wells of all untreated rows.
+fn add_significance(
+    rows: &mut [RankedTreatment],
+    treatments: &[OfTreatment<'_>],
+) -> Result<(), RankError> {
+    let is_untreated = |t: &&OfTreatment<'_>| t.treatment.group == Group::Untreated;
+    let untreated: Vec<(f64, bool)> = treatments
+        .iter()
+        .filter(is_untreated)
+        .flat_map(|t| t.wells.iter().map(|well| (well.1, false)))
+        .collect();
+    if untreated.is_empty() {
+        return Ok(());
+    }
+    let p_values: Vec<f64> = treatments
+        .par_iter()
+        .filter(|t| !is_untreated(t))
+        .map(|t| {
+            let wells = t.wells.iter().map(|well| (well.1, true));
+            permutation::of_means(wells.chain(untreated.iter().copied()).collect()).p_value
+        })
+        .collect();
+    let q_values = benjamini_hochberg(&p_values)?;
+    let treated = rows.iter_mut().filter(|row| row.group != Group::Untreated);
+    for (row, (p, q)) in treated.zip(p_values.into_iter().zip(q_values)) {
+        (row.p_value, row.q_value) = (Some(p), Some(q));
+    }
+    Ok(())
+}
+
 fn untreated(rows: &[RankedTreatment]) -> usize {
     let untreated = rows.iter().filter(|row| row.group == Group::Untreated);
     untreated.map(|row| row.wells).sum()
@@ -376,31 +419,40 @@ impl Ranking {
         Some(rank_sets(joint, self.confidence, coverage))
     }
 
-    /// Writes the rows as CSV: `rank,treatment,group,score,ci_low,ci_high,wells,rank_low,rank_high,
-    /// tier,better_than_next`.
-    ///
-    /// What is absent leaves its cell empty; numbers read back exactly.
+    /// The rows as a table: `Metadata_treatment`, `Metadata_group`, and the other fields of
+    /// [`RankedTreatment`] by their names. What is absent leaves its cell empty.
+    pub fn to_columns(&self) -> Columns {
+        let text =
+            |of: fn(&RankedTreatment) -> String| Values::Text(self.rows.iter().map(of).collect());
+        let count = |of: fn(&RankedTreatment) -> Option<usize>| {
+            let counts = self.rows.iter().map(|row| of(row).map(|n| n as u64));
+            Values::Count(counts.collect())
+        };
+        let real = |of: fn(&RankedTreatment) -> Option<f64>| {
+            Values::Real(self.rows.iter().map(of).collect())
+        };
+        Columns::default()
+            .with("Metadata_treatment", text(|row| row.treatment.clone()))
+            .with("Metadata_group", text(|row| row.group.to_string()))
+            .with("rank", count(|row| Some(row.rank)))
+            .with("score", real(|row| Some(row.score)))
+            .with("ci_low", real(|row| row.ci_low))
+            .with("ci_high", real(|row| row.ci_high))
+            .with("wells", count(|row| Some(row.wells)))
+            .with("rank_low", count(|row| row.rank_low))
+            .with("rank_high", count(|row| row.rank_high))
+            .with("tier", count(|row| row.tier))
+            .with("better_than_next", real(|row| row.better_than_next))
+            .with("p_value", real(|row| row.p_value))
+            .with("q_value", real(|row| row.q_value))
+    }
+
+    /// Writes [`to_columns`](Self::to_columns), as CSV, or as Parquet when the name ends in `.parquet`.
     ///
     /// # Errors
-    /// When the file cannot be written; what stood there before is then left.
-    pub fn write_csv(&self, path: &Path) -> Result<(), RankError> {
-        atomic::write_file(path, |out| {
-            let mut table = csv::Writer::from_writer(&mut *out);
-            for row in &self.rows {
-                table.serialize(row).map_err(|source| RankError::Csv {
-                    path: path.to_owned(),
-                    source,
-                })?;
-            }
-            table.flush().map_err(|source| {
-                CoreError::Io {
-                    path: path.to_owned(),
-                    action: "write",
-                    source,
-                }
-                .into()
-            })
-        })
+    /// As [`Columns::write`].
+    pub fn write(&self, path: &Path) -> Result<(), RankError> {
+        Ok(self.to_columns().write(path)?)
     }
 }
 

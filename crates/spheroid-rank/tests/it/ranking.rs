@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use spheroid_core::{Group, Treatment, WellId};
 use spheroid_rank::{
     Aggregate, RankCoverage, RankError, RankedTreatment, Ranker, Ranking, RankingConfig, Scale,
-    WellScore,
+    WellScore, benjamini_hochberg, permutation_test,
 };
 
 fn well(index: usize, treatment: &str, score: f64) -> WellScore {
@@ -394,26 +394,52 @@ fn csv_has_the_documented_columns_and_reads_back() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ranking.csv");
     let ranking = rank(&[("b, \"quoted\"", 0.1 + 0.2), ("a", 1.0), ("a", 2.0)]);
-    ranking.write_csv(&path).unwrap();
+    ranking.write(&path).unwrap();
     let text = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<_> = text.lines().collect();
     assert_eq!(
         lines[0],
-        "rank,treatment,group,score,ci_low,ci_high,wells,rank_low,rank_high,tier,better_than_next"
+        "Metadata_treatment,Metadata_group,rank,score,ci_low,ci_high,wells,rank_low,rank_high,tier,\
+         better_than_next,p_value,q_value"
     );
     assert!(
-        lines[1].starts_with("1,a,drug_screened,1.5,"),
+        lines[1].starts_with("a,drug_screened,1,1.5,"),
         "{}",
         lines[1]
     );
-    assert!(lines[2].starts_with("2,\"b, \"\"quoted\"\"\",drug_screened,0.30000000000000004,"));
-    assert!(lines[2].ends_with(','));
-    let rows: Vec<RankedTreatment> = csv::Reader::from_path(&path)
-        .unwrap()
-        .deserialize()
-        .map(Result::unwrap)
-        .collect();
+    assert!(lines[2].starts_with("\"b, \"\"quoted\"\"\",drug_screened,2,0.30000000000000004,"));
+    assert!(lines[2].ends_with(",,,"));
+    let fields = text.replace("Metadata_", "");
+    let mut reader = csv::Reader::from_reader(fields.as_bytes());
+    let rows: Vec<RankedTreatment> = reader.deserialize().map(Result::unwrap).collect();
     assert_eq!(rows, ranking.rows);
+}
+
+#[test]
+fn treatments_are_tested_against_untreated_wells() {
+    let ranking = rank(&PLATE);
+    let scores = |name: &str| -> Vec<f64> {
+        let wells = PLATE.iter().filter(|well| well.0 == name);
+        wells.map(|well| well.1).collect()
+    };
+    let untreated: Vec<f64> = scores("control").into_iter().map(f64::exp).collect();
+    let mut p_values = Vec::new();
+    for row in &ranking.rows {
+        if row.group == Group::Untreated {
+            assert_eq!((row.p_value, row.q_value), (None, None));
+        } else {
+            // The scale is linear, that of the test logarithmic.
+            let treated: Vec<f64> = scores(&row.treatment).into_iter().map(f64::exp).collect();
+            let expected = permutation_test(&treated, &untreated).unwrap();
+            assert_eq!(row.p_value, Some(expected.p_value), "{}", row.treatment);
+            p_values.push(expected.p_value);
+        }
+    }
+    let q_values: Vec<f64> = ranking.rows.iter().filter_map(|row| row.q_value).collect();
+    assert_eq!(q_values, benjamini_hochberg(&p_values).unwrap());
+    // Nothing to test against.
+    let alone = rank(&[("a", 1.0), ("a", 2.0), ("b", 3.0)]);
+    assert!(alone.rows.iter().all(|row| row.p_value.is_none()));
 }
 
 #[test]
@@ -435,7 +461,7 @@ fn a_table_that_cannot_be_written_is_an_error() {
     let blocked = folder.path().join("file");
     std::fs::write(&blocked, "").unwrap();
     assert!(matches!(
-        rank(&PLATE).write_csv(&blocked.join("ranking.csv")),
+        rank(&PLATE).write(&blocked.join("ranking.csv")),
         Err(RankError::Core(_))
     ));
 }
