@@ -31,14 +31,15 @@ use spheroid::{
 };
 use support::{Settings, simulated::SimulatedPlate};
 
+/// Those that weigh features by how untreated wells scatter come first.
 const DISCREPANCIES: [&str; 7] = [
     "mahalanobis",
     "standardized_l2",
+    "nearest_neighbours",
+    "one_class_svm",
     "l1",
     "l2",
     "cosine",
-    "nearest_neighbours",
-    "one_class_svm",
 ];
 /// Choices of the wells that are left out.
 const CHOICES: u64 = 50;
@@ -123,17 +124,19 @@ fn of_plate(
         found.push((metric.to_owned(), of_wells(&wells, &plate.truth)?));
         wells_of.push(wells);
     }
-    let lists: Vec<Vec<f64>> = wells_of
-        .iter()
-        .map(|wells| wells.iter().map(|well| well.score).collect())
-        .collect();
-    let lists: Vec<&[f64]> = lists.iter().map(Vec::as_slice).collect();
-    let mut averaged = wells_of.swap_remove(0);
-    for (well, mean_rank) in averaged.iter_mut().zip(rank_average(&lists)?) {
-        well.score = mean_rank;
+    for (name, count) in [("the first four", 4), ("all seven", 7)] {
+        let lists: Vec<Vec<f64>> = wells_of[..count]
+            .iter()
+            .map(|wells| wells.iter().map(|well| well.score).collect())
+            .collect();
+        let lists: Vec<&[f64]> = lists.iter().map(Vec::as_slice).collect();
+        let mut averaged: Vec<WellScore> = wells_of[0].clone();
+        for (well, mean_rank) in averaged.iter_mut().zip(rank_average(&lists)?) {
+            well.score = mean_rank;
+        }
+        let name = format!("mean rank by {name}");
+        found.push((name, of_wells(&averaged, &plate.truth)?));
     }
-    let name = "rank average of the seven".to_owned();
-    found.push((name, of_wells(&averaged, &plate.truth)?));
     for (name, set) in [("learned features", learned), ("morphology", morphology)] {
         let wells = rank(&[FeatureSet::new(name, set)], map, &RankConfig::default())?.wells;
         let name = format!("mahalanobis, {name} alone");

@@ -1,12 +1,12 @@
 //! The main job: from a plate on disk to a ranked list with its report.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
-use spheroid_core::{Embeddings, PlateMap, RankMetric, Warning};
+use spheroid_core::{Embeddings, PlateMap, PlateWell, RankMetric, Warning};
 use spheroid_rank::{KendallTauB, RankError};
 use spheroid_ssl::Device;
 
@@ -16,7 +16,8 @@ use crate::{
     embed::{Planes, embed},
     pretrain::{Beginning, Model, PretrainConfig},
     ranking::{FeatureSet, RankConfig, Ranked, check, morphology_baseline, rank},
-    results,
+    report_page::Material,
+    results::{self, Checked},
 };
 
 /// Settings of [`run`].
@@ -35,6 +36,8 @@ pub struct Finished {
     pub ranked: Ranked,
     /// Agreement with the truth, where it is known.
     pub agreement: Option<Agreement>,
+    /// Wells that failed ([`Crops::failed_wells`]) and are not ranked.
+    pub failed: BTreeSet<PlateWell>,
     /// What was left out or is doubtful.
     pub warnings: Vec<Warning>,
     /// What became of the file of weights that the encoder began with.
@@ -122,7 +125,7 @@ pub fn rank_features(
 /// Crops and checkpoints in `out` are used again when they belong to the same images and settings;
 /// with `resume` training goes on after the last finished epoch. Results appear when all of them are
 /// there: `ranking.csv`, `ranking.json`, `wells.csv`, `embeddings.csv`, `morphology.csv` (with the
-/// feature `parquet` as `.parquet` too), `report.html` and `model/`.
+/// feature `parquet` as `.parquet` too), `report.html`, its plots as SVG files in `plots/`, and `model/`.
 ///
 /// # Errors
 /// When a stage fails; no result file is then written.
@@ -205,14 +208,27 @@ pub fn run(
     let finished = Finished {
         ranked,
         agreement,
+        failed,
         warnings,
         weights: model.weights.clone(),
         report: out.join("report.html"),
     };
-    let report = results::report(plate, &crops, &model, config, &finished)?;
+    let checked = Checked::new(&finished.ranked, config, plate.format())?;
+    let material = Material {
+        plate,
+        crops: &crops,
+        model: &model,
+        learned: &learned,
+        morphology: &morphology,
+        config,
+        finished: &finished,
+        checked: &checked,
+    };
+    let report = material.report()?;
     model.save(&folder)?;
     let tables = [&learned, &morphology].map(|features| features.to_columns(Some(plate.map())));
-    results::write(out, config, &finished, tables)?;
+    results::write(out, config, &finished, &checked, tables)?;
+    report.write_svgs(&out.join("plots"))?;
     report.write(&finished.report)?;
     Ok(finished)
 }

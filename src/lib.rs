@@ -13,6 +13,7 @@ mod plate;
 pub mod prepare;
 pub mod pretrain;
 pub mod ranking;
+mod report_page;
 mod results;
 pub mod simulated;
 pub mod supervised;

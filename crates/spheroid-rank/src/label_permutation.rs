@@ -5,12 +5,11 @@ use std::cmp::Ordering;
 use nalgebra::DMatrix;
 use ndarray::{ArrayView2, Axis, concatenate};
 use rand::RngExt;
-use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
-use sha2::{Digest, Sha256};
 
 use crate::{
     RankError,
     discrepancy::{check_finite, check_size},
+    draws::rng_of,
 };
 
 /// A statistic and how seldom it is as large when the labels mean nothing.
@@ -190,7 +189,7 @@ pub(crate) fn test(
             others.push(statistic(chosen));
         });
     } else {
-        let mut rng = rng_of(values);
+        let mut rng = rng_of(values.iter().map(|value| value.to_bits()));
         let mut order: Vec<usize> = (0..items).collect();
         let mut chosen = vec![0; labelled.len()];
         others.push(observed);
@@ -242,15 +241,6 @@ fn each_combination(items: usize, chosen: usize, mut visit: impl FnMut(&[usize])
             *slot = value;
         }
     }
-}
-
-/// Random numbers that belong to these values alone.
-fn rng_of(values: &[f64]) -> ChaCha8Rng {
-    let mut hash = Sha256::new();
-    for value in values {
-        hash.update(value.to_le_bytes());
-    }
-    ChaCha8Rng::from_seed(hash.finalize().into())
 }
 
 #[cfg(test)]

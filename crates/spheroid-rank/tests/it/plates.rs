@@ -4,8 +4,8 @@ use serde::Deserialize;
 use spheroid_core::{Group, PlateFormat, PlateWell, Treatment, WellId};
 use spheroid_rank::{
     Aggregate, MedianPolishConfig, PlateVerdict, Position, PositionTestConfig, RankError, Scale,
-    SpheringConfig, SpheringMethod, WellScore, plate_quality, remove_position_effects,
-    standardize_features, standardize_scores,
+    SpheringConfig, SpheringMethod, WellScore, plate_quality, principal_components,
+    remove_position_effects, standardize_features, standardize_scores,
 };
 use spheroid_testkit::{Tolerance, assert_close, json_fixture, normal};
 
@@ -103,6 +103,29 @@ fn sphering_agrees_with_pycytominer() {
                 absolute: 1e-4,
             };
             assert_close(&sphered, &expected.concat(), tolerance);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ComponentsCase {
+    values: Vec<Vec<f32>>,
+    places: Vec<Vec<f64>>,
+    explained: Vec<f64>,
+}
+
+#[test]
+fn principal_components_agree_with_scikit_learn() {
+    for case in fixture::<ComponentsCase>("principal_components.json") {
+        let values = matrix(&case.values);
+        let count = case.explained.len();
+        let map = principal_components(values.view(), count).unwrap();
+        assert_eq!(map.places.dim(), (case.values.len(), count));
+        for (found, expected) in map.places.iter().zip(case.places.concat()) {
+            assert!((found - expected).abs() < 1e-9, "{found} for {expected}");
+        }
+        for (found, expected) in map.explained.iter().zip(case.explained) {
+            assert!((found - expected).abs() < 1e-12);
         }
     }
 }
