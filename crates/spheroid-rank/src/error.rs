@@ -170,6 +170,44 @@ pub enum RankError {
         /// Position on it.
         well: String,
     },
+    /// A number of a well in a dose series is outside what is allowed.
+    #[error("well {well} of the dose series: {what} is {value}, but it must be {rule}")]
+    BadDoseWell {
+        /// Position in what was given, from 0.
+        well: usize,
+        /// Which of its numbers.
+        what: &'static str,
+        /// The number.
+        value: f64,
+        /// What would have been accepted.
+        rule: &'static str,
+    },
+    /// A concentration that no well can have.
+    #[error(
+        "plate {plate}, well {well}: concentration of {drug} is {concentration}, but it must be \
+         finite and not negative"
+    )]
+    BadConcentration {
+        /// Name of the plate.
+        plate: String,
+        /// Position on it.
+        well: String,
+        /// Name of the drug.
+        drug: String,
+        /// The concentration.
+        concentration: f64,
+    },
+    /// Too few doses for a curve.
+    #[error(
+        "{found} distinct doses, but the curve needs at least {needed}: test more concentrations, \
+         or fix the response at dose 0"
+    )]
+    TooFewDoses {
+        /// Number of distinct doses that were given.
+        found: usize,
+        /// Least number that can be used.
+        needed: usize,
+    },
     /// Two treatments share a name.
     #[error(
         "treatment `{treatment}` has another group or other doses on plate {plate}, well {well}: \

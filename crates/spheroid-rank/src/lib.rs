@@ -16,6 +16,8 @@
 //! 4. Where the truth is known, how well does the order agree with it? One of the measures below.
 //!    [`rank_average`] joins several orders.
 //!
+//! Where a drug was tested at several doses, [`dose`] fits its curve.
+//!
 //! | discrepancy | use it when |
 //! |---|---|
 //! | [`Mahalanobis`] | by default: weighs every direction by how untreated wells scatter in it |
@@ -48,6 +50,7 @@ mod conformal;
 mod cosine;
 mod direction;
 pub mod discrepancy;
+pub mod dose;
 mod draws;
 mod energy_distance;
 mod error;

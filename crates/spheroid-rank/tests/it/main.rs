@@ -5,6 +5,7 @@
 mod agreement;
 mod coverage;
 mod discrepancies;
+mod dose;
 mod mean_average_precision;
 mod novelty;
 mod permutation;
