@@ -119,6 +119,9 @@ mod tests {
             interval,
             rank_interval: None,
             wells: 1,
+            p_value: None,
+            q_value: None,
+            tier: None,
         }
     }
 

@@ -32,7 +32,7 @@ pub(crate) fn loss_curve(points: &[LossPoint]) -> Markup {
             write!(line, "{command}{x:.2} {y:.2}").expect("a String takes every write");
             line
         });
-    let (first, last) = (points[0], points[points.len() - 1]);
+    let (first, last) = (&points[0], &points[points.len() - 1]);
     let place = Place::of(points.iter().map(|p| p.loss), 4);
     let summary = format!(
         "Training loss from {} at epoch {} to {} at epoch {}",
@@ -75,7 +75,11 @@ mod tests {
 
     #[test]
     fn the_line_spans_the_axes() {
-        let points = [(1, 5.0), (2, 3.0), (3, 0.0)].map(|(epoch, loss)| LossPoint { epoch, loss });
+        let points = [(1, 5.0), (2, 3.0), (3, 0.0)].map(|(epoch, loss)| LossPoint {
+            epoch,
+            loss,
+            signs: Vec::new(),
+        });
         let svg = loss_curve(&points).into_string();
         assert!(
             svg.contains(r#"d="M76.00 14.00L347.00 102.00L618.00 234.00""#),
@@ -89,6 +93,7 @@ mod tests {
         let svg = loss_curve(&[LossPoint {
             epoch: 0,
             loss: 2.0,
+            signs: Vec::new(),
         }])
         .into_string();
         assert!(svg.contains("circle") && !svg.contains("NaN"));

@@ -1,11 +1,22 @@
 //! The page: its sections in order of what a reader asks first.
 
+use std::collections::BTreeMap;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use spheroid_core::{Group, Warning};
+use spheroid_core::{Group, Warning, WellId};
 
 use crate::{
-    Comparison, PredictorSkill, RankingRow, Report, WellScore, axis::Axis, forest::forest, group,
-    loss_curve::loss_curve, number::Place, plate_map::plate_map, thumbnails::thumbnails,
+    Comparison, PredictorSkill, RankingRow, Report, WellScore,
+    audit::{audit, listed},
+    axis::Axis,
+    forest::forest,
+    group,
+    loss_curve::loss_curve,
+    number::{Place, p_text},
+    plate_map::plate_map,
+    quality::{banner, quality},
+    ranking,
+    thumbnails::thumbnails,
 };
 
 /// The browser may show what stands in the file and may fetch or run nothing.
@@ -15,19 +26,22 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 pub(crate) fn render(report: &Report) -> Markup {
     let mut ranking: Vec<&RankingRow> = report.ranking.iter().collect();
     ranking.sort_by_key(|row| row.rank);
+    let has_quality = !(report.quality.is_empty() && report.position.is_empty());
+    let has_wells = !(report.wells.is_empty() && report.failed.is_empty());
     let has_methods = !(report.predictors.is_empty() && report.comparisons.is_empty());
     let sections = [
         ("summary", "Summary", Some(summary(report))),
+        (
+            "quality",
+            "Plate quality",
+            has_quality.then(|| quality(&report.quality, &report.position)),
+        ),
         (
             "ranking",
             "Ranking",
             Some(ranking_section(report, &ranking)),
         ),
-        (
-            "plate",
-            "Plate map",
-            (!report.wells.is_empty()).then(|| plates(report)),
-        ),
+        ("plate", "Plate map", has_wells.then(|| plates(report))),
         (
             "images",
             "Images",
@@ -42,6 +56,11 @@ pub(crate) fn render(report: &Report) -> Markup {
             "methods",
             "Predictors and comparisons",
             has_methods.then(|| methods(report)),
+        ),
+        (
+            "audit",
+            "Audit trail",
+            (!report.audit.is_empty()).then(|| audit(&report.audit)),
         ),
         (
             "settings",
@@ -64,6 +83,7 @@ pub(crate) fn render(report: &Report) -> Markup {
                 style { (PreEscaped(include_str!("style.css"))) }
             }
             body {
+                (banner(&report.quality))
                 header {
                     h1 { (report.title) }
                     p class="facts" {
@@ -125,12 +145,6 @@ fn warning_item(warning: &Warning) -> Markup {
 
 fn ranking_section(report: &Report, ranking: &[&RankingRow]) -> Markup {
     let has_intervals = ranking.iter().any(|row| row.interval.is_some());
-    let has_rank_intervals = ranking.iter().any(|row| row.rank_interval.is_some());
-    let ends = ranking
-        .iter()
-        .flat_map(|row| row.interval)
-        .flat_map(|(low, high)| [low, high]);
-    let place = Place::of(ranking.iter().map(|row| row.score).chain(ends), 4);
     html! {
         figure {
             (forest(ranking, &report.wells, &report.score_name))
@@ -151,49 +165,7 @@ fn ranking_section(report: &Report, ranking: &[&RankingRow]) -> Markup {
                 }
             }
         }
-        div class="scroll" role="region" aria-label="Ranking table" tabindex="0" {
-            table {
-                caption { "Treatments by " (report.score_name) ", strongest effect first" }
-                thead {
-                    tr {
-                        th scope="col" class="number" {
-                            "Rank" @if has_rank_intervals { small { "range" } }
-                        }
-                        th scope="col" { "Treatment" }
-                        th scope="col" class="number" {
-                            "Score" @if has_intervals { small { (report.interval_name) } }
-                        }
-                        th scope="col" class="number" { "Wells" }
-                    }
-                }
-                tbody {
-                    @for row in ranking {
-                        tr {
-                            td class="number" {
-                                (row.rank)
-                                @if let Some((best, worst)) = row.rank_interval {
-                                    small { (best) "–" (worst) }
-                                }
-                            }
-                            th scope="row" {
-                                (row.treatment)
-                                small {
-                                    (group::glyph(row.group)) " " (group::label(row.group))
-                                    @if !row.doses.is_empty() { " · " (row.doses) }
-                                }
-                            }
-                            td class="number" {
-                                (place.show(row.score))
-                                @if let Some((low, high)) = row.interval {
-                                    small { (place.show(low)) " to " (place.show(high)) }
-                                }
-                            }
-                            td class="number" { (row.wells) }
-                        }
-                    }
-                }
-            }
-        }
+        (ranking::table(ranking, &report.score_name, &report.interval_name))
     }
 }
 
@@ -201,9 +173,7 @@ fn plates(report: &Report) -> Markup {
     let mut wells: Vec<&WellScore> = report.wells.iter().collect();
     wells.sort_by_key(|well| (&well.plate, well.well));
     let plates: Vec<&[&WellScore]> = wells.chunk_by(|a, b| a.plate == b.plate).collect();
-    let scores = || wells.iter().map(|well| well.score);
-    let scale = Axis::within(scores(), 8);
-    let place = Place::of(scores(), 4);
+    let scale = Axis::within(wells.iter().map(|well| well.score), 8);
     html! {
         @for &wells in &plates {
             @if plates.len() > 1 { h3 { (wells[0].plate) } }
@@ -227,8 +197,25 @@ fn plates(report: &Report) -> Markup {
                 }
             }
         }
-        details {
-            summary { "Scores of all wells" }
+        @if !wells.is_empty() {
+            details {
+                summary { "Scores of all wells" }
+                (well_table(&wells, &report.area_name))
+            }
+        }
+        @if !report.failed.is_empty() { (failed(report)) }
+    }
+}
+
+fn well_table(wells: &[&WellScore], area_name: &str) -> Markup {
+    let place = Place::of(wells.iter().map(|well| well.score), 4);
+    let area_place = Place::of(wells.iter().filter_map(|well| well.area), 4);
+    let has_area = wells.iter().any(|well| well.area.is_some());
+    let has_p = wells.iter().any(|well| well.p_value.is_some());
+    let has_flags = wells.iter().any(|well| !well.flags.is_empty());
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    html! {
+        div class="scroll" role="region" aria-label="Wells" tabindex="0" {
             table {
                 caption { "Wells by plate and position" }
                 thead {
@@ -236,15 +223,58 @@ fn plates(report: &Report) -> Markup {
                         th scope="col" { "Well" }
                         th scope="col" { "Treatment" }
                         th scope="col" class="number" { "Score" }
+                        @if has_p { th scope="col" class="number" { "p" } }
+                        @if has_area { th scope="col" class="number" { (area_name) } }
+                        @if has_flags { th scope="col" { "Flags" } }
                     }
                 }
                 tbody {
-                    @for well in &wells {
+                    @for well in wells {
                         tr {
                             th scope="row" { (well.plate) " " (well.well) }
                             td { (well.treatment) small { (group::label(well.group)) } }
                             td class="number" { (place.show(well.score)) }
+                            @if has_p { td class="number" { (or_dash(well.p_value.map(p_text))) } }
+                            @if has_area {
+                                td class="number" {
+                                    (or_dash(well.area.map(|area| area_place.show(area))))
+                                }
+                            }
+                            @if has_flags { td { (well.flags.join(", ")) } }
                         }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The wells that were not ranked, by reason.
+fn failed(report: &Report) -> Markup {
+    let mut reasons: BTreeMap<&str, Vec<(&str, WellId)>> = BTreeMap::new();
+    for well in &report.failed {
+        let wells = reasons.entry(&well.reason).or_default();
+        wells.push((&well.plate, well.well));
+    }
+    let names = |wells: &mut Vec<(&str, WellId)>| -> Vec<String> {
+        wells.sort_unstable();
+        let names = wells.iter().map(|(plate, well)| format!("{plate} {well}"));
+        names.collect()
+    };
+    html! {
+        table class="audit failed" {
+            caption { (counted(report.failed.len(), "well")) " not ranked" }
+            thead {
+                tr {
+                    th scope="col" { "Reason" }
+                    th scope="col" { "Wells" }
+                }
+            }
+            tbody {
+                @for (reason, wells) in &mut reasons {
+                    tr {
+                        th scope="row" { (reason) }
+                        td { (listed(&names(wells))) }
                     }
                 }
             }

@@ -131,6 +131,9 @@ mod tests {
             treatment: "drug".into(),
             group: Group::DrugScreened,
             score,
+            area: None,
+            p_value: None,
+            flags: Vec::new(),
         }
     }
 

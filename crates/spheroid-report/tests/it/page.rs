@@ -45,6 +45,9 @@ pub(crate) fn realistic() -> Report {
                 treatment: NAMES[treatment].into(),
                 group: group(treatment),
                 score: effect(treatment) + 3.0 * scatter(index),
+                area: None,
+                p_value: None,
+                flags: Vec::new(),
             }
         })
         .collect();
@@ -69,6 +72,9 @@ pub(crate) fn realistic() -> Report {
                 interval: Some((scores[0], scores[scores.len() - 1])),
                 rank_interval: None,
                 wells: scores.len(),
+                p_value: None,
+                q_value: None,
+                tier: None,
             }
         })
         .collect();
@@ -125,6 +131,7 @@ pub(crate) fn realistic() -> Report {
             .map(|epoch| LossPoint {
                 epoch: epoch + 1,
                 loss: 1.4 + 2.6 * (-(epoch as f64) / 9.0).exp() + 0.04 * scatter(epoch),
+                signs: Vec::new(),
             })
             .collect(),
         predictors: [
