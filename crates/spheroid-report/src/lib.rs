@@ -1,7 +1,8 @@
 //! A self-contained HTML report of a ranked plate.
 //!
 //! [`Report`] holds plain numbers and text; [`Report::to_html`] turns them into one page and
-//! [`Report::write`] puts it into a file. The page opens offline, holds no script, reads on a phone
+//! [`Report::write`] puts it into a file; [`Report::write_svgs`] writes every plot as a picture of its
+//! own. The page opens offline, holds no script, reads on a phone
 //! and prints. Its content-security policy forbids the browser to fetch anything, and text from the
 //! tables is escaped, so a treatment named `<script>` is shown, never run. Equal reports give equal
 //! bytes.
@@ -58,6 +59,10 @@ mod audit;
 mod axis;
 mod check;
 mod colour;
+mod colour_bar;
+mod combinations;
+mod dose_response;
+mod embedding_map;
 mod error;
 mod forest;
 mod group;
@@ -65,9 +70,13 @@ mod loss_curve;
 mod number;
 mod page;
 mod plate_map;
+mod plot;
 mod quality;
 mod ranking;
 mod report;
+mod shape;
+mod svg_files;
+mod tabs;
 mod thumbnails;
 mod tone_audit;
 

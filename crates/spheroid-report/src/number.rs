@@ -47,11 +47,6 @@ pub(crate) fn p_text(p: f64) -> String {
     }
 }
 
-/// A coordinate to the hundredth of a unit, which no screen resolves.
-pub(crate) fn px(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,16 +6,20 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use spheroid_core::{Group, Warning, WellId};
 
 use crate::{
-    Comparison, PredictorSkill, RankingRow, Report, WellScore,
+    CombinationRow, Comparison, EmbeddingMap, PredictorSkill, RankingRow, Report, WellScore,
     audit::{audit, listed},
-    axis::Axis,
+    combinations,
+    dose_response::{dose_response, score_axis},
+    embedding_map::{Colour, embedding_map},
     forest::forest,
     group,
-    loss_curve::loss_curve,
+    loss_curve::{loss_curve, sign_curves},
     number::{Place, p_text},
-    plate_map::plate_map,
+    plate_map::PlateMaps,
+    plot,
     quality::{banner, quality},
     ranking,
+    tabs::tabs,
     thumbnails::thumbnails,
 };
 
@@ -42,6 +46,25 @@ pub(crate) fn render(report: &Report) -> Markup {
             Some(ranking_section(report, &ranking)),
         ),
         ("plate", "Plate map", has_wells.then(|| plates(report))),
+        (
+            "doses",
+            "Dose response",
+            (!report.dose_responses.is_empty()).then(|| doses(report)),
+        ),
+        (
+            "combinations",
+            "Combinations",
+            (!report.combinations.is_empty()).then(|| combination_section(&report.combinations)),
+        ),
+        (
+            "map",
+            "Embedding map",
+            report
+                .embedding_map
+                .as_ref()
+                .filter(|map| !map.points.is_empty())
+                .map(map_section),
+        ),
         (
             "images",
             "Images",
@@ -80,7 +103,7 @@ pub(crate) fn render(report: &Report) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (report.title) }
-                style { (PreEscaped(include_str!("style.css"))) }
+                style { (PreEscaped(plot::STYLE)) (PreEscaped(include_str!("style.css"))) }
             }
             body {
                 (banner(&report.quality))
@@ -147,19 +170,17 @@ fn ranking_section(report: &Report, ranking: &[&RankingRow]) -> Markup {
     let has_intervals = ranking.iter().any(|row| row.interval.is_some());
     html! {
         figure {
-            (forest(ranking, &report.wells, &report.score_name))
+            (forest(ranking, &report.wells, &report.score_name).inline())
             figcaption {
-                p class="key" {
-                    @for group in group::ALL {
-                        span { (group::glyph(group)) " " (group::label(group)) }
-                    }
-                }
                 p {
                     "Large mark: score of the treatment"
                     @if has_intervals { "; bar: " (report.interval_name) }
                     @if !report.wells.is_empty() { "; small dots: its wells" }
                     @if ranking.iter().any(|row| row.group == Group::Untreated) {
                         "; dashed line: untreated"
+                    }
+                    @if ranking.iter().any(|row| row.tier.is_some()) {
+                        "; shaded and plain bands: tiers, whose treatments cannot be told apart"
                     }
                     ". Farther right is farther from untreated growth."
                 }
@@ -172,31 +193,22 @@ fn ranking_section(report: &Report, ranking: &[&RankingRow]) -> Markup {
 fn plates(report: &Report) -> Markup {
     let mut wells: Vec<&WellScore> = report.wells.iter().collect();
     wells.sort_by_key(|well| (&well.plate, well.well));
-    let plates: Vec<&[&WellScore]> = wells.chunk_by(|a, b| a.plate == b.plate).collect();
-    let scale = Axis::within(wells.iter().map(|well| well.score), 8);
+    let maps = PlateMaps::new(report);
+    let measures = maps.measures();
+    let panels: Vec<(&str, Markup)> = measures
+        .into_iter()
+        .map(|measure| {
+            let drawn = html! {
+                @for plate in maps.plates() { figure { (maps.draw(plate, measure).inline()) } }
+            };
+            (measure.label(), drawn)
+        })
+        .collect();
     html! {
-        @for &wells in &plates {
-            @if plates.len() > 1 { h3 { (wells[0].plate) } }
-            figure {
-                (plate_map(report.format, wells, &scale))
-                figcaption {
-                    p class="key" {
-                        @for group in group::ALL {
-                            span {
-                                i class={ "swatch " (group::class(group)) } {}
-                                " " (group::label(group))
-                            }
-                        }
-                        span { i class="swatch absent" {} " not scored" }
-                    }
-                    p {
-                        "Colour: " (report.score_name)
-                        @if plates.len() > 1 { "; one scale for all plates" }
-                        "."
-                    }
-                }
-            }
+        @if maps.plates().len() > 1 {
+            p class="quiet" { "Colours have one scale for all plates." }
         }
+        (tabs("plates", "Colour wells by", &panels))
         @if !wells.is_empty() {
             details {
                 summary { "Scores of all wells" }
@@ -282,11 +294,109 @@ fn failed(report: &Report) -> Markup {
     }
 }
 
-fn training(report: &Report) -> Markup {
+fn doses(report: &Report) -> Markup {
+    let scores = score_axis(&report.dose_responses);
+    html! {
+        p class="quiet" {
+            "Score: " (report.score_name) ", on one axis for all drugs. Dots: wells; curve: the fit; \
+             dashed line: the EC50, the concentration of half the effect; shaded: its interval, \
+             which has no edge on a side that the data leave open."
+        }
+        div class="multiples" {
+            @for response in &report.dose_responses {
+                figure {
+                    (dose_response(response, &scores).inline())
+                    figcaption {
+                        @if !response.figures.is_empty() {
+                            p class="key" {
+                                @for (name, value) in &response.figures {
+                                    span { (name) " " (Place::of([*value], 3).show(*value)) }
+                                }
+                            }
+                        }
+                        @for note in &response.notes { p { (note) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn combination_section(rows: &[CombinationRow]) -> Markup {
+    let place = combinations::place(rows);
+    let has_intervals = rows.iter().any(|row| row.interval.is_some());
     html! {
         figure {
-            (loss_curve(&report.training))
+            (combinations::combinations(rows).inline())
+            figcaption {
+                p {
+                    "Above 0 the combination does more than its drugs alone lead to expect, below 0 \
+                     less. What is expected depends on the model."
+                }
+            }
+        }
+        table class="combined" {
+            caption { "Effect of combinations beyond the expected one" }
+            thead {
+                tr {
+                    th scope="col" { "Combination" }
+                    th scope="col" { "Model" }
+                    th scope="col" class="number" {
+                        "Excess" @if has_intervals { small { "interval" } }
+                    }
+                }
+            }
+            @for (treatment, rows) in combinations::by_treatment(rows) {
+                tbody {
+                    @for (index, row) in rows.iter().enumerate() {
+                        tr {
+                            @if index == 0 {
+                                th scope="rowgroup" rowspan=(rows.len()) { (treatment) }
+                            }
+                            td { (row.model) }
+                            td class="number" {
+                                (place.show(row.excess))
+                                @if let Some((low, high)) = row.interval {
+                                    small { (place.show(low)) " to " (place.show(high)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn map_section(map: &EmbeddingMap) -> Markup {
+    let panels: Vec<(&str, Markup)> = Colour::of(map)
+        .into_iter()
+        .map(|colour| {
+            let plot = embedding_map(map, colour);
+            (colour.label(), html! { figure { (plot.inline()) } })
+        })
+        .collect();
+    html! {
+        p class="quiet" {
+            "Each mark is a well on one day; wells that look alike lie close together. One unit is \
+             as long along both axes."
+        }
+        (tabs("map", "Colour points by", &panels))
+    }
+}
+
+fn training(report: &Report) -> Markup {
+    let signs = sign_curves(&report.training);
+    html! {
+        figure {
+            (loss_curve(&report.training).inline())
             figcaption { p { "Mean loss of each training epoch." } }
+        }
+        @if !signs.is_empty() {
+            h3 { "Signs of collapse" }
+            div class="multiples" {
+                @for (_, plot) in &signs { figure { (plot.inline()) } }
+            }
         }
     }
 }

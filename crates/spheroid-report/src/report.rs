@@ -1,9 +1,9 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use spheroid_core::{Day, Group, PlateFormat, Warning, WellId, atomic};
 
-use crate::{ReportError, check, page};
+use crate::{ReportError, check, page, svg_files};
 
 /// Everything that a report shows.
 ///
@@ -325,5 +325,25 @@ impl Report {
     /// Those of [`Report::to_html`], and [`CoreError::Io`](spheroid_core::CoreError::Io) when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
         Ok(atomic::write_bytes(path, self.to_html()?.as_bytes())?)
+    }
+
+    /// Writes every plot as an SVG file of its own into `folder`, which is created, and returns the
+    /// paths: `ranking.svg`, `plate-P1-score.svg`, `dose-cisplatin.svg` and so on.
+    ///
+    /// Names of plates and drugs enter names of files by their ASCII letters and digits alone; names
+    /// that collide get numbers. Files of earlier reports are not removed.
+    ///
+    /// # Errors
+    /// Those of [`Report::to_html`], and [`CoreError::Io`](spheroid_core::CoreError::Io) when a file cannot be written.
+    pub fn write_svgs(&self, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+        check::check(self)?;
+        let plots = svg_files::plots(self).into_iter();
+        plots
+            .map(|(name, plot)| {
+                let path = folder.join(name);
+                atomic::write_bytes(&path, plot.file().as_bytes())?;
+                Ok(path)
+            })
+            .collect()
     }
 }
