@@ -82,8 +82,82 @@ impl Axis {
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }
 
+    /// Positions and labels of the ticks, ascending.
+    pub(crate) fn marks(&self) -> Vec<(f64, String)> {
+        let ticks = self.ticks().into_iter();
+        ticks
+            .map(|(value, label)| (self.position(value), label))
+            .collect()
+    }
+
     fn step(&self) -> f64 {
         self.multiple * 10f64.powi(self.exponent)
+    }
+}
+
+/// A logarithmic axis with ticks at powers of ten, or at 1, 2 and 5 times them when few.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct LogAxis {
+    /// Decimal logarithms of the ends.
+    low: f64,
+    high: f64,
+}
+
+impl LogAxis {
+    /// From the least to the greatest of `values`, which are positive and at least one.
+    ///
+    /// Values that are all equal stand in the middle of a decade.
+    pub(crate) fn within(values: impl IntoIterator<Item = f64>) -> Self {
+        let (low, high) = values
+            .into_iter()
+            .map(f64::log10)
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+                (low.min(v), high.max(v))
+            });
+        if high - low > 1e-6 {
+            Self { low, high }
+        } else {
+            Self {
+                low: low - 0.5,
+                high: high + 0.5,
+            }
+        }
+    }
+
+    /// Positions and labels of the ticks, ascending, about `most`.
+    pub(crate) fn marks(&self, most: usize) -> Vec<(f64, String)> {
+        let ticks = |multiples: &[f64], first: f64, every: usize| {
+            let mut marks = Vec::new();
+            for exponent in (first as i32..=self.high.ceil() as i32).step_by(every) {
+                let values = multiples.iter().map(|m| m * 10f64.powi(exponent));
+                let on_axis = values.filter(|value| self.contains(*value));
+                marks.extend(on_axis.map(|v| (self.position(v), Place(exponent).show(v))));
+            }
+            marks
+        };
+        let fine = ticks(&[1.0, 2.0, 5.0], self.low.floor(), 1);
+        let first = (self.low - 1e-9).ceil();
+        let decades = ticks(&[1.0], first, 1);
+        if fine.len() < 2 {
+            // Less than a factor of 2.5: the axis is nearly linear.
+            let ends = [self.low, self.high].map(|log| 10f64.powf(log));
+            let ticks = Axis::within(ends, most.min(3)).ticks().into_iter();
+            ticks.map(|(v, label)| (self.position(v), label)).collect()
+        } else if fine.len() <= most || decades.len() < 2 {
+            fine
+        } else {
+            ticks(&[1.0], first, decades.len().div_ceil(most))
+        }
+    }
+
+    /// Where a positive `value` lies: 0 at the lower end, 1 at the upper.
+    pub(crate) fn position(&self, value: f64) -> f64 {
+        ((value.log10() - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
+    }
+
+    /// Whether `value` lies between the ends.
+    pub(crate) fn contains(&self, value: f64) -> bool {
+        (self.low - 1e-9..=self.high + 1e-9).contains(&value.log10())
     }
 }
 
@@ -162,7 +236,43 @@ mod tests {
         );
     }
 
+    fn log_labels(values: [f64; 2], most: usize) -> Vec<String> {
+        let marks = LogAxis::within(values).marks(most).into_iter();
+        marks.map(|(_, label)| label).collect()
+    }
+
+    #[test]
+    fn logarithmic_axes_have_powers_of_ten() {
+        assert_eq!(
+            log_labels([0.01, 100.0], 5),
+            ["0.01", "0.1", "1", "10", "100"]
+        );
+        assert_eq!(log_labels([0.5, 10.0], 5), ["0.5", "1", "2", "5", "10"]);
+        assert_eq!(log_labels([0.9, 1.6], 5), ["1.0", "1.5"]);
+        assert_eq!(
+            log_labels([1e-4, 1e4], 5),
+            ["0.0001", "0.01", "1", "100", "10000"]
+        );
+        let axis = LogAxis::within([0.01, 100.0]);
+        assert!((axis.position(1.0) - 0.5).abs() < 1e-12);
+        assert!((axis.position(10.0) - 0.75).abs() < 1e-12);
+        assert_eq!((axis.position(1e-9), axis.position(1e9)), (0.0, 1.0));
+        assert!(axis.contains(0.01) && axis.contains(100.0) && !axis.contains(101.0));
+        let single = LogAxis::within([3.0]);
+        assert!((single.position(3.0) - 0.5).abs() < 1e-12);
+    }
+
     proptest! {
+        #[test]
+        fn logarithmic_ticks_are_few_and_ascend(
+            low in -100f64..100.0, decades in 0f64..100.0, most in 2usize..8,
+        ) {
+            let values = [10f64.powf(low), 10f64.powf((low + decades).min(100.0))];
+            let marks = LogAxis::within(values).marks(most);
+            prop_assert!(marks.len() >= 2 && marks.len() <= most.max(7), "{marks:?}");
+            prop_assert!(marks.windows(2).all(|m| m[0].0 < m[1].0 && m[0].1 != m[1].1), "{marks:?}");
+        }
+
         #[test]
         fn ticks_are_few_distinct_and_on_the_axis(
             a in -1e100f64..1e100, b in -1e100f64..1e100, shrink in 0i32..200, n in 1usize..12,

@@ -16,6 +16,22 @@ pub enum ReportError {
         /// The number.
         value: f64,
     },
+    /// A number outside the range of its kind.
+    #[error("{field} is {value}: it must {rule}")]
+    Range {
+        /// The field and what it belongs to.
+        field: String,
+        /// The number.
+        value: f64,
+        /// What it must do, as the end of "it must …".
+        rule: &'static str,
+    },
+    /// A drug whose concentrations are all zero.
+    #[error("dose response of `{drug}` has no positive concentration: its axis needs at least one")]
+    NoDose {
+        /// Name of the drug.
+        drug: String,
+    },
     /// An interval whose ends are in the wrong order.
     #[error("{field} runs from {low} to {high}: the lower end must come first")]
     Interval {

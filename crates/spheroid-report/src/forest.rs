@@ -7,7 +7,9 @@ use crate::{
     RankingRow, WellScore,
     axis::Axis,
     group,
-    number::{Place, px},
+    number::Place,
+    plot::{Frame, Plot, legend, legend_height, px, shortened},
+    ranking::tiers,
 };
 
 const WIDTH: f64 = 640.0;
@@ -19,7 +21,7 @@ const ROW: f64 = 34.0;
 const NAME: usize = 22;
 
 /// Rows from top to bottom as in `ranking`, which has at least one.
-pub(crate) fn forest(ranking: &[&RankingRow], wells: &[WellScore], score_name: &str) -> Markup {
+pub(crate) fn forest(ranking: &[&RankingRow], wells: &[WellScore], score_name: &str) -> Plot {
     let dots = |row| well_scores(wells, row);
     let axis = Axis::around(
         ranking.iter().copied().flat_map(|row| {
@@ -28,8 +30,14 @@ pub(crate) fn forest(ranking: &[&RankingRow], wells: &[WellScore], score_name: &
         }),
         6,
     );
-    let x = |value: f64| PLOT.0 + axis.position(value) * (PLOT.1 - PLOT.0);
-    let bottom = TOP + ROW * ranking.len() as f64;
+    let frame = Frame {
+        left: PLOT.0,
+        right: PLOT.1,
+        top: TOP,
+        bottom: TOP + ROW * ranking.len() as f64,
+    };
+    let x = |value: f64| frame.x(axis.position(value));
+    let bottom = frame.bottom;
     let place = Place::of(ranking.iter().map(|row| row.score), 4);
     let describe = |row: &RankingRow| {
         let score = place.show(row.score);
@@ -45,16 +53,13 @@ pub(crate) fn forest(ranking: &[&RankingRow], wells: &[WellScore], score_name: &
         describe(ranking[ranking.len() - 1]),
     );
 
-    html! {
-        svg class="forest" viewBox=(format!("0 0 {WIDTH} {}", bottom + 62.0)) role="img"
-            aria-label=(summary) {
-            @for (value, label) in axis.ticks() {
-                line class="grid" x1=(px(x(value))) x2=(px(x(value))) y1=(TOP) y2=(bottom) {}
-                text class="tick" x=(px(x(value))) y=(bottom + 20.0) text-anchor="middle" {
-                    (label)
-                }
-            }
-            text class="axis" x=(PLOT.1) y=(bottom + 48.0) text-anchor="end" { (score_name) }
+    let groups: Vec<_> = group::legend().collect();
+    let body = html! {
+        (tier_bands(ranking))
+        (frame.x_grid(&axis.marks()))
+        text class="axis" x=(PLOT.1) y=(bottom + 48.0) text-anchor="end" {
+            (shortened(score_name, 66))
+        }
             @for row in ranking.iter().filter(|row| row.group == Group::Untreated) {
                 line class="reference" x1=(px(x(row.score))) x2=(px(x(row.score)))
                     y1=(TOP) y2=(bottom) {}
@@ -80,7 +85,32 @@ pub(crate) fn forest(ranking: &[&RankingRow], wells: &[WellScore], score_name: &
                     (group::marker(row.group, x(row.score), y))
                 }
             }
-            line class="base" x1=(PLOT.0) x2=(PLOT.1) y1=(bottom) y2=(bottom) {}
+        (frame.base())
+        (legend(&groups, (28.0, WIDTH), bottom + 58.0, 3))
+    };
+    Plot {
+        class: "forest",
+        size: (WIDTH, bottom + 64.0 + legend_height(groups.len(), 3)),
+        label: summary,
+        body,
+    }
+}
+
+/// Every other tier as a shaded band, and a rule between neighbouring tiers.
+fn tier_bands(ranking: &[&RankingRow]) -> Markup {
+    let mut from = 0;
+    let runs = tiers(ranking).map(|rows| {
+        let run = (from, rows.len());
+        from += rows.len();
+        run
+    });
+    html! {
+        @for (index, (first, rows)) in runs.enumerate() {
+            @let y = TOP + ROW * first as f64;
+            @if index % 2 == 1 {
+                rect class="tier-band" x="0" y=(y) width=(WIDTH) height=(ROW * rows as f64) {}
+            }
+            @if index > 0 { line class="tier-rule" x1="0" x2=(WIDTH) y1=(y) y2=(y) {} }
         }
     }
 }
@@ -90,19 +120,6 @@ fn well_scores<'a>(wells: &'a [WellScore], row: &'a RankingRow) -> impl Iterator
         .iter()
         .filter(|well| well.treatment == row.treatment)
         .map(|well| well.score)
-}
-
-/// `name` with its middle left out when longer than `most` characters: names of doses and
-/// combinations often differ at their ends.
-fn shortened(name: &str, most: usize) -> String {
-    let length = name.chars().count();
-    if length <= most {
-        return name.to_owned();
-    }
-    let tail = (most - 1) / 2;
-    let head: String = name.chars().take(most - 1 - tail).collect();
-    let end: String = name.chars().skip(length - tail).collect();
-    format!("{}…{}", head.trim_end(), end.trim_start())
 }
 
 #[cfg(test)]
@@ -119,29 +136,45 @@ mod tests {
             interval,
             rank_interval: None,
             wells: 1,
+            p_value: None,
+            q_value: None,
+            tier: None,
         }
     }
 
     #[test]
     fn scores_lie_in_proportion_on_the_axis() {
         let rows = [row(1, 10.0, Some((5.0, 10.0))), row(2, 0.0, None)];
-        let svg = forest(&rows.each_ref(), &[], "score").into_string();
+        let svg = forest(&rows.each_ref(), &[], "score")
+            .inline()
+            .into_string();
         // 0 and 10 are the ends of the axis, 5 is half way: 256, 628 and 442.
         assert!(svg.contains("M442.00 19.00v8m0 -4H628.00m0 -4v8"), "{svg}");
-        assert!(svg.contains("M251.50 52.50h9v9h-9z"), "{svg}");
+        assert!(svg.contains("transform=\"translate(256 57)\""), "{svg}");
         assert!(svg.contains("Top: 1. treatment 1: 10.00, interval 5.00 to 10.00."));
     }
 
     #[test]
     fn one_row_is_enough() {
-        let svg = forest(&[&row(1, 3.0, None)], &[], "score").into_string();
+        let svg = forest(&[&row(1, 3.0, None)], &[], "score")
+            .inline()
+            .into_string();
         assert!(!svg.contains("NaN") && !svg.contains("class=\"interval"));
     }
 
     #[test]
-    fn long_names_lose_their_middle() {
-        assert_eq!(shortened("cisplatin", 9), "cisplatin");
-        assert_eq!(shortened("cisplatin 10 µM", 9), "cisp…0 µM");
-        assert_eq!(shortened("ab", 1), "…");
+    fn tiers_are_set_apart() {
+        let mut rows = [row(1, 3.0, None), row(2, 2.0, None), row(3, 1.0, None)];
+        for (row, tier) in rows.iter_mut().zip([1, 2, 2]) {
+            row.tier = Some(tier);
+        }
+        let svg = forest(&rows.each_ref(), &[], "score")
+            .inline()
+            .into_string();
+        assert_eq!(svg.matches("tier-rule").count(), 1);
+        assert!(
+            svg.contains("class=\"tier-band\" x=\"0\" y=\"40\" width=\"640\" height=\"68\""),
+            "{svg}"
+        );
     }
 }

@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 use spheroid_core::Group;
 
+use crate::shape::Shape;
+
 /// The groups in the order of legends.
 pub(crate) const ALL: [Group; 3] = [Group::Untreated, Group::SingleDose, Group::DrugScreened];
 
@@ -24,6 +26,15 @@ pub(crate) fn class(group: Group) -> &'static str {
     }
 }
 
+/// The shape of the group's marks.
+pub(crate) fn shape(group: Group) -> Shape {
+    match group {
+        Group::Untreated => Shape::Circle,
+        Group::SingleDose => Shape::Diamond,
+        Group::DrugScreened => Shape::Square,
+    }
+}
+
 /// The character of the group's shape, for text.
 pub(crate) fn glyph(group: Group) -> Markup {
     let shape = match group {
@@ -36,10 +47,11 @@ pub(crate) fn glyph(group: Group) -> Markup {
 
 /// The group's shape as part of a plot, centred on (`x`, `y`).
 pub(crate) fn marker(group: Group, x: f64, y: f64) -> Markup {
-    let outline = match group {
-        Group::Untreated => format!("M{:.2} {y:.2}a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z", x - 5.0),
-        Group::SingleDose => format!("M{x:.2} {:.2}l6 6l-6 6l-6 -6z", y - 6.0),
-        Group::DrugScreened => format!("M{:.2} {:.2}h9v9h-9z", x - 4.5, y - 4.5),
-    };
-    html! { path class={ "marker " (class(group)) } d=(outline) {} }
+    shape(group).mark(class(group), None, (x, y), 1.0)
+}
+
+/// Symbols and names of all groups for a legend.
+pub(crate) fn legend() -> impl Iterator<Item = (Markup, String)> {
+    ALL.into_iter()
+        .map(|group| (marker(group, 0.0, 0.0), label(group).to_owned()))
 }

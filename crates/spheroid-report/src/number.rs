@@ -38,9 +38,13 @@ impl Place {
     }
 }
 
-/// A coordinate to the hundredth of a unit, which no screen resolves.
-pub(crate) fn px(value: f64) -> f64 {
-    (value * 100.0).round() / 100.0
+/// A p-value to the thousandth.
+pub(crate) fn p_text(p: f64) -> String {
+    if p < 0.001 {
+        "<0.001".to_owned()
+    } else {
+        Place(-3).show(p)
+    }
 }
 
 #[cfg(test)]
@@ -62,6 +66,12 @@ mod tests {
         assert_eq!(Place(-2).show(-0.0), "0.00");
         assert_eq!(Place::of([0.0], 3).show(0.0), "0.00");
         assert_eq!(Place::of([], 3).show(0.0), "0.00");
+    }
+
+    #[test]
+    fn small_p_values_are_not_zero() {
+        let texts = [0.0, 0.000_999, 0.001, 0.0124, 1.0].map(p_text);
+        assert_eq!(texts, ["<0.001", "<0.001", "0.001", "0.012", "1.000"]);
     }
 
     #[test]

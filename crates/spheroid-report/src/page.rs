@@ -1,11 +1,26 @@
 //! The page: its sections in order of what a reader asks first.
 
+use std::collections::BTreeMap;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
-use spheroid_core::{Group, Warning};
+use spheroid_core::{Group, Warning, WellId};
 
 use crate::{
-    Comparison, PredictorSkill, RankingRow, Report, WellScore, axis::Axis, forest::forest, group,
-    loss_curve::loss_curve, number::Place, plate_map::plate_map, thumbnails::thumbnails,
+    CombinationRow, Comparison, EmbeddingMap, PredictorSkill, RankingRow, Report, WellScore,
+    audit::{audit, listed},
+    combinations,
+    dose_response::{dose_response, score_axis},
+    embedding_map::{Colour, embedding_map},
+    forest::forest,
+    group,
+    loss_curve::{loss_curve, sign_curves},
+    number::{Place, p_text},
+    plate_map::PlateMaps,
+    plot,
+    quality::{banner, quality},
+    ranking,
+    tabs::tabs,
+    thumbnails::thumbnails,
 };
 
 /// The browser may show what stands in the file and may fetch or run nothing.
@@ -15,18 +30,40 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src dat
 pub(crate) fn render(report: &Report) -> Markup {
     let mut ranking: Vec<&RankingRow> = report.ranking.iter().collect();
     ranking.sort_by_key(|row| row.rank);
+    let has_quality = !(report.quality.is_empty() && report.position.is_empty());
+    let has_wells = !(report.wells.is_empty() && report.failed.is_empty());
     let has_methods = !(report.predictors.is_empty() && report.comparisons.is_empty());
     let sections = [
         ("summary", "Summary", Some(summary(report))),
+        (
+            "quality",
+            "Plate quality",
+            has_quality.then(|| quality(&report.quality, &report.position)),
+        ),
         (
             "ranking",
             "Ranking",
             Some(ranking_section(report, &ranking)),
         ),
+        ("plate", "Plate map", has_wells.then(|| plates(report))),
         (
-            "plate",
-            "Plate map",
-            (!report.wells.is_empty()).then(|| plates(report)),
+            "doses",
+            "Dose response",
+            (!report.dose_responses.is_empty()).then(|| doses(report)),
+        ),
+        (
+            "combinations",
+            "Combinations",
+            (!report.combinations.is_empty()).then(|| combination_section(&report.combinations)),
+        ),
+        (
+            "map",
+            "Embedding map",
+            report
+                .embedding_map
+                .as_ref()
+                .filter(|map| !map.points.is_empty())
+                .map(map_section),
         ),
         (
             "images",
@@ -42,6 +79,11 @@ pub(crate) fn render(report: &Report) -> Markup {
             "methods",
             "Predictors and comparisons",
             has_methods.then(|| methods(report)),
+        ),
+        (
+            "audit",
+            "Audit trail",
+            (!report.audit.is_empty()).then(|| audit(&report.audit)),
         ),
         (
             "settings",
@@ -61,9 +103,10 @@ pub(crate) fn render(report: &Report) -> Markup {
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (report.title) }
-                style { (PreEscaped(include_str!("style.css"))) }
+                style { (PreEscaped(plot::STYLE)) (PreEscaped(include_str!("style.css"))) }
             }
             body {
+                (banner(&report.quality))
                 header {
                     h1 { (report.title) }
                     p class="facts" {
@@ -125,21 +168,10 @@ fn warning_item(warning: &Warning) -> Markup {
 
 fn ranking_section(report: &Report, ranking: &[&RankingRow]) -> Markup {
     let has_intervals = ranking.iter().any(|row| row.interval.is_some());
-    let has_rank_intervals = ranking.iter().any(|row| row.rank_interval.is_some());
-    let ends = ranking
-        .iter()
-        .flat_map(|row| row.interval)
-        .flat_map(|(low, high)| [low, high]);
-    let place = Place::of(ranking.iter().map(|row| row.score).chain(ends), 4);
     html! {
         figure {
-            (forest(ranking, &report.wells, &report.score_name))
+            (forest(ranking, &report.wells, &report.score_name).inline())
             figcaption {
-                p class="key" {
-                    @for group in group::ALL {
-                        span { (group::glyph(group)) " " (group::label(group)) }
-                    }
-                }
                 p {
                     "Large mark: score of the treatment"
                     @if has_intervals { "; bar: " (report.interval_name) }
@@ -147,88 +179,55 @@ fn ranking_section(report: &Report, ranking: &[&RankingRow]) -> Markup {
                     @if ranking.iter().any(|row| row.group == Group::Untreated) {
                         "; dashed line: untreated"
                     }
+                    @if ranking.iter().any(|row| row.tier.is_some()) {
+                        "; shaded and plain bands: tiers, whose treatments cannot be told apart"
+                    }
                     ". Farther right is farther from untreated growth."
                 }
             }
         }
-        div class="scroll" role="region" aria-label="Ranking table" tabindex="0" {
-            table {
-                caption { "Treatments by " (report.score_name) ", strongest effect first" }
-                thead {
-                    tr {
-                        th scope="col" class="number" {
-                            "Rank" @if has_rank_intervals { small { "range" } }
-                        }
-                        th scope="col" { "Treatment" }
-                        th scope="col" class="number" {
-                            "Score" @if has_intervals { small { (report.interval_name) } }
-                        }
-                        th scope="col" class="number" { "Wells" }
-                    }
-                }
-                tbody {
-                    @for row in ranking {
-                        tr {
-                            td class="number" {
-                                (row.rank)
-                                @if let Some((best, worst)) = row.rank_interval {
-                                    small { (best) "–" (worst) }
-                                }
-                            }
-                            th scope="row" {
-                                (row.treatment)
-                                small {
-                                    (group::glyph(row.group)) " " (group::label(row.group))
-                                    @if !row.doses.is_empty() { " · " (row.doses) }
-                                }
-                            }
-                            td class="number" {
-                                (place.show(row.score))
-                                @if let Some((low, high)) = row.interval {
-                                    small { (place.show(low)) " to " (place.show(high)) }
-                                }
-                            }
-                            td class="number" { (row.wells) }
-                        }
-                    }
-                }
-            }
-        }
+        (ranking::table(ranking, &report.score_name, &report.interval_name))
     }
 }
 
 fn plates(report: &Report) -> Markup {
     let mut wells: Vec<&WellScore> = report.wells.iter().collect();
     wells.sort_by_key(|well| (&well.plate, well.well));
-    let plates: Vec<&[&WellScore]> = wells.chunk_by(|a, b| a.plate == b.plate).collect();
-    let scores = || wells.iter().map(|well| well.score);
-    let scale = Axis::within(scores(), 8);
-    let place = Place::of(scores(), 4);
+    let maps = PlateMaps::new(report);
+    let measures = maps.measures();
+    let panels: Vec<(&str, Markup)> = measures
+        .into_iter()
+        .map(|measure| {
+            let drawn = html! {
+                @for plate in maps.plates() { figure { (maps.draw(plate, measure).inline()) } }
+            };
+            (measure.label(), drawn)
+        })
+        .collect();
     html! {
-        @for &wells in &plates {
-            @if plates.len() > 1 { h3 { (wells[0].plate) } }
-            figure {
-                (plate_map(report.format, wells, &scale))
-                figcaption {
-                    p class="key" {
-                        @for group in group::ALL {
-                            span {
-                                i class={ "swatch " (group::class(group)) } {}
-                                " " (group::label(group))
-                            }
-                        }
-                        span { i class="swatch absent" {} " not scored" }
-                    }
-                    p {
-                        "Colour: " (report.score_name)
-                        @if plates.len() > 1 { "; one scale for all plates" }
-                        "."
-                    }
-                }
+        @if maps.plates().len() > 1 {
+            p class="quiet" { "Colours have one scale for all plates." }
+        }
+        (tabs("plates", "Colour wells by", &panels))
+        @if !wells.is_empty() {
+            details {
+                summary { "Scores of all wells" }
+                (well_table(&wells, &report.area_name))
             }
         }
-        details {
-            summary { "Scores of all wells" }
+        @if !report.failed.is_empty() { (failed(report)) }
+    }
+}
+
+fn well_table(wells: &[&WellScore], area_name: &str) -> Markup {
+    let place = Place::of(wells.iter().map(|well| well.score), 4);
+    let area_place = Place::of(wells.iter().filter_map(|well| well.area), 4);
+    let has_area = wells.iter().any(|well| well.area.is_some());
+    let has_p = wells.iter().any(|well| well.p_value.is_some());
+    let has_flags = wells.iter().any(|well| !well.flags.is_empty());
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    html! {
+        div class="scroll" role="region" aria-label="Wells" tabindex="0" {
             table {
                 caption { "Wells by plate and position" }
                 thead {
@@ -236,14 +235,24 @@ fn plates(report: &Report) -> Markup {
                         th scope="col" { "Well" }
                         th scope="col" { "Treatment" }
                         th scope="col" class="number" { "Score" }
+                        @if has_p { th scope="col" class="number" { "p" } }
+                        @if has_area { th scope="col" class="number" { (area_name) } }
+                        @if has_flags { th scope="col" { "Flags" } }
                     }
                 }
                 tbody {
-                    @for well in &wells {
+                    @for well in wells {
                         tr {
                             th scope="row" { (well.plate) " " (well.well) }
                             td { (well.treatment) small { (group::label(well.group)) } }
                             td class="number" { (place.show(well.score)) }
+                            @if has_p { td class="number" { (or_dash(well.p_value.map(p_text))) } }
+                            @if has_area {
+                                td class="number" {
+                                    (or_dash(well.area.map(|area| area_place.show(area))))
+                                }
+                            }
+                            @if has_flags { td { (well.flags.join(", ")) } }
                         }
                     }
                 }
@@ -252,11 +261,142 @@ fn plates(report: &Report) -> Markup {
     }
 }
 
-fn training(report: &Report) -> Markup {
+/// The wells that were not ranked, by reason.
+fn failed(report: &Report) -> Markup {
+    let mut reasons: BTreeMap<&str, Vec<(&str, WellId)>> = BTreeMap::new();
+    for well in &report.failed {
+        let wells = reasons.entry(&well.reason).or_default();
+        wells.push((&well.plate, well.well));
+    }
+    let names = |wells: &mut Vec<(&str, WellId)>| -> Vec<String> {
+        wells.sort_unstable();
+        let names = wells.iter().map(|(plate, well)| format!("{plate} {well}"));
+        names.collect()
+    };
+    html! {
+        table class="audit failed" {
+            caption { (counted(report.failed.len(), "well")) " not ranked" }
+            thead {
+                tr {
+                    th scope="col" { "Reason" }
+                    th scope="col" { "Wells" }
+                }
+            }
+            tbody {
+                @for (reason, wells) in &mut reasons {
+                    tr {
+                        th scope="row" { (reason) }
+                        td { (listed(&names(wells))) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn doses(report: &Report) -> Markup {
+    let scores = score_axis(&report.dose_responses);
+    html! {
+        p class="quiet" {
+            "Score: " (report.score_name) ", on one axis for all drugs. Dots: wells; curve: the fit; \
+             dashed line: the EC50, the concentration of half the effect; shaded: its interval, \
+             which has no edge on a side that the data leave open."
+        }
+        div class="multiples" {
+            @for response in &report.dose_responses {
+                figure {
+                    (dose_response(response, &scores).inline())
+                    figcaption {
+                        @if !response.figures.is_empty() {
+                            p class="key" {
+                                @for (name, value) in &response.figures {
+                                    span { (name) " " (Place::of([*value], 3).show(*value)) }
+                                }
+                            }
+                        }
+                        @for note in &response.notes { p { (note) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn combination_section(rows: &[CombinationRow]) -> Markup {
+    let place = combinations::place(rows);
+    let has_intervals = rows.iter().any(|row| row.interval.is_some());
     html! {
         figure {
-            (loss_curve(&report.training))
+            (combinations::combinations(rows).inline())
+            figcaption {
+                p {
+                    "Above 0 the combination does more than its drugs alone lead to expect, below 0 \
+                     less. What is expected depends on the model."
+                }
+            }
+        }
+        table class="combined" {
+            caption { "Effect of combinations beyond the expected one" }
+            thead {
+                tr {
+                    th scope="col" { "Combination" }
+                    th scope="col" { "Model" }
+                    th scope="col" class="number" {
+                        "Excess" @if has_intervals { small { "interval" } }
+                    }
+                }
+            }
+            @for (treatment, rows) in combinations::by_treatment(rows) {
+                tbody {
+                    @for (index, row) in rows.iter().enumerate() {
+                        tr {
+                            @if index == 0 {
+                                th scope="rowgroup" rowspan=(rows.len()) { (treatment) }
+                            }
+                            td { (row.model) }
+                            td class="number" {
+                                (place.show(row.excess))
+                                @if let Some((low, high)) = row.interval {
+                                    small { (place.show(low)) " to " (place.show(high)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn map_section(map: &EmbeddingMap) -> Markup {
+    let panels: Vec<(&str, Markup)> = Colour::of(map)
+        .into_iter()
+        .map(|colour| {
+            let plot = embedding_map(map, colour);
+            (colour.label(), html! { figure { (plot.inline()) } })
+        })
+        .collect();
+    html! {
+        p class="quiet" {
+            "Each mark is a well on one day; wells that look alike lie close together. One unit is \
+             as long along both axes."
+        }
+        (tabs("map", "Colour points by", &panels))
+    }
+}
+
+fn training(report: &Report) -> Markup {
+    let signs = sign_curves(&report.training);
+    html! {
+        figure {
+            (loss_curve(&report.training).inline())
             figcaption { p { "Mean loss of each training epoch." } }
+        }
+        @if !signs.is_empty() {
+            h3 { "Signs of collapse" }
+            div class="multiples" {
+                @for (_, plot) in &signs { figure { (plot.inline()) } }
+            }
         }
     }
 }

@@ -1,9 +1,9 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
 use spheroid_core::{Day, Group, PlateFormat, Warning, WellId, atomic};
 
-use crate::{ReportError, check, page};
+use crate::{ReportError, check, page, svg_files};
 
 /// Everything that a report shows.
 ///
@@ -23,12 +23,26 @@ pub struct Report {
     pub score_name: String,
     /// What an interval is, as the head of a column: `95 % interval`.
     pub interval_name: String,
+    /// What an area is, with its day and unit: `area on day 10 (px²)`.
+    pub area_name: String,
+    /// Whether each plate can carry a ranking, one row a plate.
+    pub quality: Vec<PlateQualityRow>,
+    /// How much of the scores' spread the position on the plate explains.
+    pub position: Vec<PositionRow>,
     /// One row a treatment, in any order; at least one, and each treatment once.
     pub ranking: Vec<RankingRow>,
     /// Format of the plates.
     pub format: PlateFormat,
     /// Scored wells; those of the format that are absent are drawn as not scored.
     pub wells: Vec<WellScore>,
+    /// Wells that were not ranked; none of them is in `wells`.
+    pub failed: Vec<DroppedWell>,
+    /// Score against concentration, each drug once.
+    pub dose_responses: Vec<DoseResponse>,
+    /// How far combinations exceed what their drugs alone lead to expect.
+    pub combinations: Vec<CombinationRow>,
+    /// The wells in two dimensions.
+    pub embedding_map: Option<EmbeddingMap>,
     /// Images; empty leaves the section out.
     pub thumbnails: Vec<Thumbnail>,
     /// Training loss by increasing epoch; empty leaves the section out.
@@ -37,6 +51,8 @@ pub struct Report {
     pub predictors: Vec<PredictorSkill>,
     /// Other figures worth a row, such as Kendall's tau of the method and of a baseline.
     pub comparisons: Vec<Comparison>,
+    /// From the images on disk to the ranked wells, in order.
+    pub audit: Vec<AuditStep>,
     /// Names and values of all settings and seeds.
     pub settings: Vec<(String, String)>,
 }
@@ -60,6 +76,12 @@ pub struct RankingRow {
     pub rank_interval: Option<(usize, usize)>,
     /// Number of wells behind the score.
     pub wells: usize,
+    /// P-value of its difference from untreated wells, 0 to 1.
+    pub p_value: Option<f64>,
+    /// The p-value adjusted for the number of treatments (false discovery rate), 0 to 1.
+    pub q_value: Option<f64>,
+    /// Treatments of one tier cannot be told apart; tiers count from 1 at the strongest effect.
+    pub tier: Option<usize>,
 }
 
 /// The score of one well.
@@ -75,6 +97,130 @@ pub struct WellScore {
     pub group: Group,
     /// Larger is a stronger effect.
     pub score: f64,
+    /// Area of the spheroid in the unit of [`Report::area_name`], not negative.
+    pub area: Option<f64>,
+    /// P-value of its difference from untreated wells, 0 to 1.
+    pub p_value: Option<f64>,
+    /// What is doubtful about it, such as `fragmented` or `touches the border`.
+    pub flags: Vec<String>,
+}
+
+/// A well that was not ranked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DroppedWell {
+    /// Name of its plate.
+    pub plate: String,
+    /// Its position.
+    pub well: WellId,
+    /// Why it was not ranked.
+    pub reason: String,
+}
+
+/// Whether a plate can carry a ranking, and the figures behind the verdict.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlateQualityRow {
+    /// Name of the plate.
+    pub plate: String,
+    /// Whether it can carry a ranking.
+    pub able: bool,
+    /// Why, as a sentence.
+    pub reason: String,
+    /// Number of untreated wells.
+    pub untreated: usize,
+    /// Number of wells with the reference treatment.
+    pub reference: usize,
+    /// Names and values of figures such as Z′ or SSMD; `None` where it cannot be had.
+    pub figures: Vec<(String, Option<f64>)>,
+}
+
+/// How much of the scores' spread on a plate one kind of position explains.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PositionRow {
+    /// Name of the plate.
+    pub plate: String,
+    /// Kind of position: `row`, `column` or `edge`.
+    pub position: String,
+    /// Share of the spread that it explains, 0 to 1.
+    pub share: f64,
+    /// P-value of that share where position has no effect, 0 to 1.
+    pub p_value: Option<f64>,
+}
+
+/// One step from the images on disk to the ranked wells.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AuditStep {
+    /// What the step is, with what it counts: `wells with an image on day 10`.
+    pub step: String,
+    /// How many are left after it.
+    pub kept: usize,
+    /// Names of those that it dropped.
+    pub dropped: Vec<String>,
+}
+
+/// Wells in two dimensions, such as the first two principal components of their embeddings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EmbeddingMap {
+    /// Title of the horizontal axis.
+    pub x_name: String,
+    /// Title of the vertical axis.
+    pub y_name: String,
+    /// One point a well and day; none leaves the section out.
+    pub points: Vec<MapPoint>,
+}
+
+/// A well on one day as a point of an [`EmbeddingMap`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct MapPoint {
+    /// Name of its plate.
+    pub plate: String,
+    /// Its position on the plate.
+    pub well: WellId,
+    /// Name of its treatment.
+    pub treatment: String,
+    /// What it is in the experiment.
+    pub group: Group,
+    /// Concentration of its drug, not negative; zero is drawn like `None`, as without a dose.
+    pub dose: Option<f64>,
+    /// When it was imaged.
+    pub day: Day,
+    /// Horizontal coordinate.
+    pub x: f64,
+    /// Vertical coordinate, in the unit of `x`.
+    pub y: f64,
+}
+
+/// Score of one drug against its concentration.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DoseResponse {
+    /// Name of the drug.
+    pub drug: String,
+    /// Unit of all concentrations.
+    pub unit: String,
+    /// Concentration (zero or positive) and score of each well.
+    pub points: Vec<(f64, f64)>,
+    /// Concentration (positive) and score along the fitted curve, in any order.
+    pub curve: Vec<(f64, f64)>,
+    /// Concentration of half the effect.
+    pub ec50: Option<f64>,
+    /// Lower and upper end of its interval; an end that the data leave open is `None`.
+    pub ec50_interval: Option<(Option<f64>, Option<f64>)>,
+    /// Sentences for under the plot.
+    pub notes: Vec<String>,
+    /// Other figures of the fit, such as GR50.
+    pub figures: Vec<(String, f64)>,
+}
+
+/// A combination beside what a model of no interaction expects of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CombinationRow {
+    /// Name of the combination.
+    pub treatment: String,
+    /// Name of the model, such as `Bliss`, `HSA` or `Loewe`.
+    pub model: String,
+    /// Effect beyond the expected one; above 0 is more than expected.
+    pub excess: f64,
+    /// Lower and upper end of the excess's interval.
+    pub interval: Option<(f64, f64)>,
 }
 
 /// One image of a well, small enough for a page.
@@ -98,12 +244,14 @@ pub struct Thumbnail {
 }
 
 /// Mean training loss of an epoch.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct LossPoint {
     /// Number of the epoch.
     pub epoch: usize,
     /// Its loss.
     pub loss: f64,
+    /// Names and values of the signs of collapse, such as the embeddings' effective rank.
+    pub signs: Vec<(String, f64)>,
 }
 
 /// How well a predictor forecasts untreated wells that it did not see.
@@ -134,13 +282,21 @@ impl Report {
             warnings: Vec::new(),
             score_name: "score".into(),
             interval_name: "interval".into(),
+            area_name: "area".into(),
+            quality: Vec::new(),
+            position: Vec::new(),
             ranking: Vec::new(),
             format,
             wells: Vec::new(),
+            failed: Vec::new(),
+            dose_responses: Vec::new(),
+            combinations: Vec::new(),
+            embedding_map: None,
             thumbnails: Vec::new(),
             training: Vec::new(),
             predictors: Vec::new(),
             comparisons: Vec::new(),
+            audit: Vec::new(),
             settings: Vec::new(),
         }
     }
@@ -149,8 +305,12 @@ impl Report {
     ///
     /// # Errors
     /// This returns an error when:
-    /// * the ranking is empty, or a treatment, a well or an image occurs twice;
+    /// * the ranking is empty;
+    /// * something occurs twice: a treatment, a well, an image, a plate's verdict, a drug, a
+    ///   combination by one model, or a named figure of one of them;
     /// * a number is not finite (or beyond 1e100), or the ends of an interval are swapped;
+    /// * a p-value, q-value or share lies outside 0 to 1, or an area or dose is negative;
+    /// * a concentration on a logarithmic axis is not positive, or a drug has none that is;
     /// * a well lies outside the plate format;
     /// * epochs do not increase;
     /// * a thumbnail has no pixels or more than 1024 along a side.
@@ -165,5 +325,25 @@ impl Report {
     /// Those of [`Report::to_html`], and [`CoreError::Io`](spheroid_core::CoreError::Io) when the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<(), ReportError> {
         Ok(atomic::write_bytes(path, self.to_html()?.as_bytes())?)
+    }
+
+    /// Writes every plot as an SVG file of its own into `folder`, which is created, and returns the
+    /// paths: `ranking.svg`, `plate-P1-score.svg`, `dose-cisplatin.svg` and so on.
+    ///
+    /// Names of plates and drugs enter names of files by their ASCII letters and digits alone; names
+    /// that collide get numbers. Files of earlier reports are not removed.
+    ///
+    /// # Errors
+    /// Those of [`Report::to_html`], and [`CoreError::Io`](spheroid_core::CoreError::Io) when a file cannot be written.
+    pub fn write_svgs(&self, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
+        check::check(self)?;
+        let plots = svg_files::plots(self).into_iter();
+        plots
+            .map(|(name, plot)| {
+                let path = folder.join(name);
+                atomic::write_bytes(&path, plot.file().as_bytes())?;
+                Ok(path)
+            })
+            .collect()
     }
 }

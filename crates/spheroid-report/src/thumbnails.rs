@@ -253,6 +253,9 @@ mod tests {
             interval: None,
             rank_interval: None,
             wells: 1,
+            p_value: None,
+            q_value: None,
+            tier: None,
         };
         let images = [
             named("unranked", Group::DrugScreened),

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use maud::{Markup, PreEscaped, html};
 
-use crate::number::px;
+use crate::plot::px;
 
 /// One image and one augmentation.
 #[derive(Debug, Clone, PartialEq)]

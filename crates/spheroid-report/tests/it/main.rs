@@ -2,3 +2,4 @@
 
 mod page;
 mod rejections;
+mod svg_files;

@@ -3,7 +3,9 @@
 use ndarray::Array2;
 use spheroid_core::{Day, Group, PlateFormat, Warning, WellId};
 use spheroid_report::{
-    Comparison, LossPoint, PredictorSkill, RankingRow, Report, Thumbnail, WellScore,
+    AuditStep, CombinationRow, Comparison, DoseResponse, DroppedWell, EmbeddingMap, LossPoint,
+    MapPoint, PlateQualityRow, PositionRow, PredictorSkill, RankingRow, Report, Thumbnail,
+    WellScore,
 };
 
 const NAMES: [&str; 15] = [
@@ -24,7 +26,7 @@ const NAMES: [&str; 15] = [
     "DMSO <0.1 %> & \"vehicle\"",
 ];
 
-/// 15 treatments of 4 wells on the inner 60 wells of a plate, imaged on 4 days.
+/// 15 treatments of 4 wells on the inner 60 wells of a plate, imaged on 4 days; every section.
 pub(crate) fn realistic() -> Report {
     // Deterministic scatter between -1 and 1.
     let scatter = |index: usize| ((index * 7919 + 13) % 211) as f64 / 105.0 - 1.0;
@@ -45,6 +47,12 @@ pub(crate) fn realistic() -> Report {
                 treatment: NAMES[treatment].into(),
                 group: group(treatment),
                 score: effect(treatment) + 3.0 * scatter(index),
+                area: Some(1e4 + 900.0 * scatter(index)),
+                p_value: (treatment != 0).then_some(0.03),
+                flags: match index {
+                    3 => vec!["fragmented".into(), "touches the border".into()],
+                    _ => Vec::new(),
+                },
             }
         })
         .collect();
@@ -69,12 +77,16 @@ pub(crate) fn realistic() -> Report {
                 interval: Some((scores[0], scores[scores.len() - 1])),
                 rank_interval: None,
                 wells: scores.len(),
+                p_value: (treatment != 0).then_some(0.0123),
+                q_value: (treatment != 0).then_some(0.0004),
+                tier: None,
             }
         })
         .collect();
     ranking.sort_by(|a, b| b.score.total_cmp(&a.score));
     for (index, row) in ranking.iter_mut().enumerate() {
         row.rank = index + 1;
+        row.tier = Some(1 + index / 4);
         row.rank_interval = Some((index.max(1), (index + 2).min(15)));
     }
     let thumbnails = (0..NAMES.len())
@@ -118,6 +130,67 @@ pub(crate) fn realistic() -> Report {
         .collect(),
         score_name: "Mahalanobis distance to the predicted day 10".into(),
         interval_name: "95 % interval".into(),
+        area_name: "area on day 10 (px²)".into(),
+        quality: vec![PlateQualityRow {
+            plate: "P1".into(),
+            able: true,
+            reason: "Reference wells lie apart from untreated ones.".into(),
+            untreated: 4,
+            reference: 16,
+            figures: vec![("Z′".into(), Some(0.41)), ("robust SSMD".into(), None)],
+        }],
+        position: vec![PositionRow {
+            plate: "P1".into(),
+            position: "edge".into(),
+            share: 0.03,
+            p_value: Some(0.4),
+        }],
+        failed: vec![DroppedWell {
+            plate: "P1".into(),
+            well: "H12".parse().expect("a well"),
+            reason: "no spheroid found".into(),
+        }],
+        dose_responses: ["cisplatin", "paclitaxel"]
+            .map(|drug| DoseResponse {
+                drug: drug.into(),
+                unit: "µM".into(),
+                points: vec![(0.0, 1.1), (0.1, 1.0), (1.0, 4.2), (10.0, 8.8)],
+                curve: vec![(0.1, 1.0), (1.0, 4.5), (10.0, 9.0)],
+                ec50: Some(1.0),
+                ec50_interval: Some((Some(0.4), None)),
+                notes: vec!["The interval is open above.".into()],
+                figures: vec![("GR50".into(), 0.8)],
+            })
+            .into(),
+        combinations: vec![CombinationRow {
+            treatment: "cisplatin + paclitaxel".into(),
+            model: "Bliss".into(),
+            excess: 0.7,
+            interval: Some((-0.1, 1.5)),
+        }],
+        embedding_map: Some(EmbeddingMap {
+            x_name: "component 1".into(),
+            y_name: "component 2".into(),
+            points: wells
+                .iter()
+                .enumerate()
+                .map(|(index, well)| MapPoint {
+                    plate: well.plate.clone(),
+                    well: well.well,
+                    treatment: well.treatment.clone(),
+                    group: well.group,
+                    dose: (well.group != Group::Untreated).then_some(0.1 + index as f64),
+                    day: Day::new(7.0 + (index % 2) as f64).expect("finite"),
+                    x: scatter(index),
+                    y: 2.0 * scatter(index + 50),
+                })
+                .collect(),
+        }),
+        audit: vec![AuditStep {
+            step: "wells with a spheroid".into(),
+            kept: 60,
+            dropped: vec!["P1:H12".into()],
+        }],
         ranking,
         wells,
         thumbnails,
@@ -125,6 +198,10 @@ pub(crate) fn realistic() -> Report {
             .map(|epoch| LossPoint {
                 epoch: epoch + 1,
                 loss: 1.4 + 2.6 * (-(epoch as f64) / 9.0).exp() + 0.04 * scatter(epoch),
+                signs: vec![
+                    ("effective rank".into(), 60.0 + scatter(epoch)),
+                    ("uniformity".into(), -3.0 + 0.1 * scatter(epoch)),
+                ],
             })
             .collect(),
         predictors: [
@@ -172,7 +249,7 @@ fn spheroid(effect: f64, days: f64) -> Array2<f32> {
 }
 
 /// Every tag of a page as written, without its angle brackets.
-fn tags(html: &str) -> Vec<&str> {
+pub(crate) fn tags(html: &str) -> Vec<&str> {
     html.split('<')
         .skip(1)
         .map(|rest| rest.split_once('>').expect("a tag ends").0)
@@ -201,7 +278,7 @@ fn a_realistic_report_is_whole() {
     let report = realistic();
     assert_eq!((report.wells.len(), report.thumbnails.len()), (60, 60));
     let html = report.to_html().unwrap();
-    assert!(html.len() < 1_000_000, "{} bytes", html.len());
+    assert!(html.len() < 1_200_000, "{} bytes", html.len());
 
     let tags = tags(&html);
     let count = |name: &str| {
@@ -209,7 +286,12 @@ fn a_realistic_report_is_whole() {
             .filter(|tag| tag.split(' ').next() == Some(name))
             .count()
     };
-    assert_eq!(count("svg"), 3, "forest, plate and loss");
+    assert_eq!(
+        count("svg"),
+        1 + 4 + 2 + 1 + 3 + 3,
+        "forest, plate by four measures, two drugs, combinations, map by three, loss and two signs"
+    );
+    assert_eq!(count("input"), 4 + 3);
     assert_eq!(count("img"), 60);
     assert_eq!(count("script"), 0);
     assert_eq!(count("caption"), count("table"));
@@ -227,20 +309,47 @@ fn a_realistic_report_is_whole() {
         }
     }
     let sections = [
-        "summary", "ranking", "plate", "images", "training", "methods", "settings",
+        "summary",
+        "quality",
+        "ranking",
+        "plate",
+        "doses",
+        "combinations",
+        "map",
+        "images",
+        "training",
+        "methods",
+        "audit",
+        "settings",
     ]
     .map(|id| html.find(&format!("<section id=\"{id}\"")).expect(id));
     assert!(sections.is_sorted());
     for well in ["B02", "G11"] {
         assert!(html.contains(&format!("<title>{well} · ")));
     }
+    for shown in [
+        "✓ can carry a ranking",
+        ">0.012</td>",
+        ">&lt;0.001</td>",
+        "Z′",
+        "EC50 1.00 µM (0.400 to open)",
+        "H12 · not ranked: no spheroid found",
+        "flags: fragmented, touches the border",
+        "above 0",
+    ] {
+        assert!(
+            html.to_lowercase().contains(&shown.to_lowercase()),
+            "{shown}"
+        );
+    }
+    assert!(!html.contains("cannot carry a ranking"));
     let excluded: WellId = "A01".parse().unwrap();
     assert!(html.contains(&format!("<title>{excluded} · not scored</title>")));
 }
 
 #[test]
 fn tags_are_balanced_and_attributes_well_formed() {
-    const VOID: [&str; 3] = ["meta", "img", "br"];
+    const VOID: [&str; 4] = ["meta", "img", "br", "input"];
     let html = realistic().to_html().unwrap();
     let mut open = Vec::new();
     for tag in tags(&html) {
@@ -297,6 +406,7 @@ fn nothing_is_fetched() {
         for (attribute, value) in attributes(tag) {
             match attribute {
                 "src" => assert!(value.starts_with("data:image/png;base64,"), "<{tag}>"),
+                "for" => assert!(html.contains(&format!("id=\"{value}\"")), "{value}"),
                 "href" => {
                     let target = value.strip_prefix('#').unwrap();
                     assert!(html.contains(&format!("id=\"{target}\"")), "{target}");
@@ -309,9 +419,10 @@ fn nothing_is_fetched() {
     assert!(!style.contains("url(") && !style.contains("@import"));
 }
 
-#[test]
-fn text_is_shown_and_never_run() {
-    const ATTACK: &str = "\"><script>alert(1)</script><img src=x onerror='a'>";
+pub(crate) const ATTACK: &str = "\"><script>alert(1)</script><img src=x onerror='a'>";
+
+/// The realistic report with an attack in every text.
+pub(crate) fn attacked() -> Report {
     let mut report = realistic();
     report.title = ATTACK.into();
     report.plate = ATTACK.into();
@@ -329,12 +440,47 @@ fn text_is_shown_and_never_run() {
     report.predictors[0].name = ATTACK.into();
     report.comparisons[0].name = ATTACK.into();
     report.settings.push((ATTACK.into(), ATTACK.into()));
+    report.area_name = ATTACK.into();
+    report.quality[0] = PlateQualityRow {
+        plate: ATTACK.into(),
+        able: false,
+        reason: ATTACK.into(),
+        figures: vec![(ATTACK.into(), None)],
+        ..report.quality[0].clone()
+    };
+    report.position[0].plate = ATTACK.into();
+    report.position[0].position = ATTACK.into();
+    report.wells[2].flags = vec![ATTACK.into()];
+    report.failed[0].plate = ATTACK.into();
+    report.failed[0].reason = ATTACK.into();
+    let response = &mut report.dose_responses[0];
+    response.drug = ATTACK.into();
+    response.unit = ATTACK.into();
+    response.notes[0] = ATTACK.into();
+    response.figures[0].0 = ATTACK.into();
+    report.combinations[0].treatment = ATTACK.into();
+    report.combinations[0].model = ATTACK.into();
+    if let Some(map) = &mut report.embedding_map {
+        map.x_name = ATTACK.into();
+        map.y_name = ATTACK.into();
+        map.points[0].plate = ATTACK.into();
+        map.points[0].treatment = ATTACK.into();
+    }
+    report.training[0].signs[0].0 = ATTACK.into();
+    report.audit[0].step = ATTACK.into();
+    report.audit[0].dropped[0] = ATTACK.into();
+    report
+}
+
+#[test]
+fn text_is_shown_and_never_run() {
+    let report = attacked();
     let html = report.to_html().unwrap();
     assert!(!html.contains("<script") && !html.contains("<img src=x"));
     assert!(
         html.matches("&lt;script&gt;alert(1)&lt;/script&gt;")
             .count()
-            >= 16
+            >= 40
     );
     for tag in tags(&html).iter().filter(|tag| !tag.starts_with('!')) {
         assert!(
@@ -366,16 +512,32 @@ fn plates_share_one_scale() {
         well.plate = "P2".into();
     }
     let html = report.to_html().unwrap();
-    assert_eq!(html.matches("<svg class=\"plate\"").count(), 2);
+    assert_eq!(html.matches("<svg class=\"plate\"").count(), 2 * 4);
     assert!(html.contains("one scale for all plates"));
-    // Only one well has the lowest and one the highest colour.
+    // Only one well has the lowest and one the highest colour of scores.
+    let from = html.find("<h4>Score</h4>").unwrap();
+    let scores = &html[from..html.find("<h4>Rank</h4>").unwrap()];
     for colour in ["#440154", "#fde725"] {
         assert_eq!(
-            html.matches(&format!("\" fill=\"{colour}\"></circle>"))
+            scores
+                .matches(&format!("\" fill=\"{colour}\"></circle>"))
                 .count(),
             1
         );
     }
+}
+
+#[test]
+fn a_plate_that_cannot_rank_stands_above_all_else() {
+    let mut report = realistic();
+    report.quality[0].able = false;
+    report.quality[0].reason = "Too few untreated wells.".into();
+    let html = report.to_html().unwrap();
+    let banner = html
+        .find("✕ Plate P1 cannot carry a ranking.</strong> Too few untreated wells.")
+        .expect("the banner");
+    assert!(banner < html.find("<h1>").unwrap());
+    assert!(html.contains("<b>✕ cannot carry a ranking</b>"));
 }
 
 #[test]
