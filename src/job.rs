@@ -13,6 +13,7 @@ use spheroid_ssl::Device;
 use crate::{
     Monitor, PipelineError, Plate,
     crops::Crops,
+    dose::DoseFindings,
     embed::{Planes, embed},
     pretrain::{Beginning, Model, PretrainConfig},
     ranking::{FeatureSet, RankConfig, Ranked, check, morphology_baseline, rank},
@@ -36,6 +37,8 @@ pub struct Finished {
     pub ranked: Ranked,
     /// Agreement with the truth, where it is known.
     pub agreement: Option<Agreement>,
+    /// How scores depend on the dose.
+    pub doses: DoseFindings,
     /// Wells that failed ([`Crops::failed_wells`]) and are not ranked.
     pub failed: BTreeSet<PlateWell>,
     /// What was left out or is doubtful.
@@ -179,6 +182,8 @@ pub fn run(
         failed.iter().map(ToString::to_string).collect(),
     ));
     warnings.append(&mut ranked.warnings);
+    let mut doses = DoseFindings::new(&ranked.wells, rank_config.ranking.confidence)?;
+    warnings.append(&mut doses.warnings);
     if pretrain_method.learns_from_labels() {
         warnings.push(Warning {
             what: "method that is told what was done to every well, so that a score is no independent evidence"
@@ -208,6 +213,7 @@ pub fn run(
     let finished = Finished {
         ranked,
         agreement,
+        doses,
         failed,
         warnings,
         weights: model.weights.clone(),

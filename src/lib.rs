@@ -4,6 +4,7 @@
 //! stages of the main job ([`job`]): [`Plate`] → [`crops`] → [`pretrain`] → [`embed`] → [`ranking`].
 
 pub mod crops;
+pub mod dose;
 pub mod embed;
 mod error;
 pub mod job;

@@ -9,14 +9,15 @@ use spheroid_rank::{
     PlateQuality, PlateVerdict, PositionEffect, RankedTreatment, principal_components,
 };
 use spheroid_report::{
-    AuditStep, Comparison, DroppedWell, EmbeddingMap, LossPoint, MapPoint, PlateQualityRow,
-    PositionRow, PredictorSkill, RankingRow, Report, Thumbnail, WellScore,
+    AuditStep, Comparison, DoseResponse, DroppedWell, EmbeddingMap, LossPoint, MapPoint,
+    PlateQualityRow, PositionRow, PredictorSkill, RankingRow, Report, Thumbnail, WellScore,
 };
-use spheroid_ssl::{Epoch, Health};
+use spheroid_ssl::{collapse::Health, train::Epoch};
 
 use crate::{
     PipelineError, Plate,
     crops::Crops,
+    dose::DoseCurve,
     job::{Finished, JobConfig},
     pretrain::Model,
     results::Checked,
@@ -62,6 +63,7 @@ impl Material<'_> {
             ranking: self.ranking(),
             wells: self.wells(),
             failed: self.failed(),
+            dose_responses: finished.doses.curves.iter().map(dose_response).collect(),
             embedding_map: self.embedding_map()?,
             thumbnails: self.thumbnails()?,
             training: model.epochs.iter().map(loss_point).collect(),
@@ -382,6 +384,29 @@ impl Material<'_> {
             }
         }
         Ok(thumbnails)
+    }
+}
+
+fn dose_response(curve: &DoseCurve) -> DoseResponse {
+    let fitted = &curve.of_log_scores;
+    let notes = fitted.warnings.iter().map(ToString::to_string);
+    DoseResponse {
+        drug: curve.drug.clone(),
+        unit: curve.unit.clone(),
+        points: curve.points.clone(),
+        curve: curve.line(),
+        ec50: curve.responds().then_some(fitted.ec50),
+        ec50_interval: curve
+            .responds()
+            .then_some((fitted.ec50_low, fitted.ec50_high)),
+        notes: notes.collect(),
+        figures: vec![
+            ("slope".to_owned(), fitted.slope),
+            (
+                "score at ever larger doses".to_owned(),
+                fitted.infinite_dose.exp(),
+            ),
+        ],
     }
 }
 

@@ -11,6 +11,7 @@ use spheroid_rank::{
 use crate::{
     PipelineError,
     crops::write_json,
+    dose::DoseFindings,
     job::{Agreement, Finished, JobConfig},
     ranking::Ranked,
 };
@@ -48,6 +49,7 @@ struct Json<'a> {
     resolution: Option<Resolution>,
     plates: &'a [PlateQuality],
     position_effects: &'a [PositionEffect],
+    doses: &'a DoseFindings,
     wells: Vec<Well<'a>>,
     failed_wells: Vec<String>,
     skills: BTreeMap<&'a str, f64>,
@@ -128,6 +130,7 @@ pub(crate) fn write(
         resolution: ranked.ranking.resolution,
         plates: &checked.plates,
         position_effects: &checked.position_effects,
+        doses: &finished.doses,
         wells,
         failed_wells: finished.failed.iter().map(PlateWell::to_string).collect(),
         skills: ranked
