@@ -22,7 +22,7 @@ const FRAME: Frame = Frame {
 const ZERO: f64 = 46.0;
 /// Longest name of a drug and longest title, in characters.
 const NAME: usize = 36;
-const TITLE: usize = 44;
+const TITLE: usize = 42;
 
 /// The axis of scores that fits all of `responses`.
 pub(crate) fn score_axis(responses: &[DoseResponse]) -> Axis {
@@ -56,7 +56,7 @@ pub(crate) fn dose_response(response: &DoseResponse, scores: &Axis) -> Plot {
     let place = Place::of(points.iter().map(|p| p.1), 3);
     let body = html! {
         text class="name" x="8" y="18" { (shortened(drug, NAME)) }
-        text class="quiet" x="8" y="36" { (shortened(&ec50_text(response), TITLE)) }
+        text class="axis" x="8" y="36" { (shortened(&ec50_text(response), TITLE)) }
         (FRAME.y_grid(&scores.marks()))
         (log.x_marks(&doses.marks(5)))
         @if has_zero {
@@ -141,16 +141,17 @@ fn ec50_text(response: &DoseResponse) -> String {
     let Some(ec50) = response.ec50 else {
         return "no EC50".to_owned();
     };
-    let interval = response
-        .ec50_interval
-        .map_or_else(String::new, |(low, high)| {
-            let end = |end: Option<f64>| end.map_or("open".to_owned(), shown);
-            format!(" ({} to {})", end(low), end(high))
-        });
+    let interval = match response.ec50_interval {
+        Some((Some(low), Some(high))) => format!(" ({} to {})", shown(low), shown(high)),
+        Some((Some(low), None)) => format!(" ({} to open)", shown(low)),
+        Some((None, Some(high))) => format!(" (open to {})", shown(high)),
+        Some((None, None)) => " (open)".to_owned(),
+        None => String::new(),
+    };
     let outside = if dose_axis(response).contains(ec50) {
         ""
     } else {
-        ", outside the plot"
+        ", not on the axis"
     };
     format!("EC50 {} {}{interval}{outside}", shown(ec50), response.unit)
 }
@@ -213,7 +214,7 @@ mod tests {
         let mut response = response();
         response.ec50 = Some(1e4);
         let svg = drawn(&response);
-        assert!(svg.contains("outside the plot") && !svg.contains("class=\"half\""));
+        assert!(svg.contains("not on the axis") && !svg.contains("class=\"half\""));
         response.ec50 = None;
         response.ec50_interval = None;
         let svg = drawn(&response);

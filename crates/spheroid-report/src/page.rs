@@ -229,7 +229,7 @@ fn well_table(wells: &[&WellScore], area_name: &str) -> Markup {
     html! {
         div class="scroll" role="region" aria-label="Wells" tabindex="0" {
             table {
-                caption { "Wells by plate and position" }
+                caption { span { "Wells by plate and position" } }
                 thead {
                     tr {
                         th scope="col" { "Well" }

@@ -16,8 +16,12 @@ use crate::{
 };
 
 const WIDTH: f64 = 640.0;
-/// Space for the names of rows (left) and columns (above).
+/// Space for the names of rows.
 const MARGIN: f64 = 30.0;
+/// Space for the names of the plate and of columns.
+const TOP: f64 = 54.0;
+/// Longest name of a plate and longest title of a colour bar, in characters.
+const TITLE: usize = 62;
 /// Largest distance of wells, for plates with few columns.
 const PITCH: f64 = 88.0;
 /// Longest value that fits into a well, in characters.
@@ -152,7 +156,8 @@ impl<'a> PlateMaps<'a> {
         let pitch = ((WIDTH - MARGIN) / format.columns() as f64).min(PITCH);
         let radius = pitch * 0.44;
         let centre = |index: usize| px(MARGIN + pitch * (index as f64 + 0.5));
-        let bottom = MARGIN + pitch * format.rows() as f64;
+        let middle = |row: usize| px(TOP + pitch * (row as f64 + 0.5));
+        let bottom = TOP + pitch * format.rows() as f64;
         // Names are left out where they would overlap.
         let every = (28.0 / pitch).ceil() as usize;
         let positions = (0..format.rows())
@@ -188,17 +193,18 @@ impl<'a> PlateMaps<'a> {
             };
 
         let body = html! {
+            text class="name" x="6" y="18" { (shortened(plate, TITLE)) }
             @for column in (0..format.columns()).step_by(every) {
-                text class="tick" x=(centre(column)) y=(MARGIN - 9.0) text-anchor="middle" {
+                text class="tick" x=(centre(column)) y=(TOP - 9.0) text-anchor="middle" {
                     (column + 1)
                 }
             }
             @for first in (0..format.rows()).step_by(every).filter_map(|row| WellId::new(row, 0)) {
-                text class="tick" x=(MARGIN - 8.0) y=(px(centre(first.row()) + 4.5))
+                text class="tick" x=(MARGIN - 8.0) y=(px(middle(first.row()) + 4.5))
                     text-anchor="end" { (first.row_name()) }
             }
             @for id in positions {
-                @let (x, y) = (centre(id.column()), centre(id.row()));
+                @let (x, y) = (centre(id.column()), middle(id.row()));
                 g {
                     title { (id) " · " (self.describe(wells.get(&id))) }
                     @match wells.get(&id) {
@@ -226,8 +232,8 @@ impl<'a> PlateMaps<'a> {
                 }
             }
             @if !scored.is_empty() {
-                @let title = format!("{plate}: {}", self.title(measure));
-                (colour_bar(edges, bottom + 12.0, &marks, &shortened(&title, 66)))
+                @let title = shortened(self.title(measure), TITLE);
+                (colour_bar(edges, bottom + 12.0, &marks, &title))
             }
             (legend(&entries, (MARGIN, WIDTH), below + 4.0, 3))
         };

@@ -46,7 +46,9 @@ fn verdicts(quality: &[PlateQualityRow]) -> Markup {
     html! {
         div class="scroll" role="region" aria-label="Quality of plates" tabindex="0" {
             table class="quality" {
-                caption { "Plates, and whether untreated and reference wells lie far enough apart" }
+                caption {
+                    span { "Plates, and whether untreated and reference wells lie far enough apart" }
+                }
                 thead {
                     tr {
                         th scope="col" { "Plate" }

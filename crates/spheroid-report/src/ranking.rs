@@ -24,13 +24,15 @@ pub(crate) fn table(ranking: &[&RankingRow], score_name: &str, interval_name: &s
         div class="scroll" role="region" aria-label="Ranking table" tabindex="0" {
             table class="ranking" {
                 caption {
-                    "Treatments by " (score_name) ", strongest effect first."
-                    @if has_tiers {
-                        " A bracket on the left holds one tier: the data cannot tell its treatments \
-                         apart, so their order within the tier means little."
+                    span {
+                        "Treatments by " (score_name) ", strongest effect first."
+                        @if has_tiers {
+                            " A bracket on the left holds one tier: the data cannot tell its treatments \
+                             apart, so their order within the tier means little."
+                        }
+                        @if has_p { " p: against untreated wells." }
+                        @if has_q { " q: the same, adjusted for the number of treatments." }
                     }
-                    @if has_p { " p: against untreated wells." }
-                    @if has_q { " q: the same, adjusted for the number of treatments." }
                 }
                 thead {
                     tr {

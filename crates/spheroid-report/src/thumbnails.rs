@@ -37,7 +37,7 @@ pub(crate) fn thumbnails(thumbnails: &[Thumbnail], ranking: &[&RankingRow]) -> M
         p class="quiet" { (tones.sentence()) }
         div class="scroll" role="region" aria-label="Images by treatment and day" tabindex="0" {
             table class="images" {
-                caption { "Untreated wells first, then by rank" }
+                caption { span { "Untreated wells first, then by rank" } }
                 thead {
                     tr {
                         th scope="col" { "Treatment, well" }

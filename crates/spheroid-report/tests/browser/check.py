@@ -210,7 +210,7 @@ def complaints(events, session, url):
 
 
 def rows_of(png):
-    """Width, bytes a pixel and the unfiltered rows of an 8-bit PNG without interlacing."""
+    """Yields width, height and bytes a pixel, then the rows of an 8-bit PNG without interlacing."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     at, data = 8, b""
     while at < len(png):
@@ -224,7 +224,8 @@ def rows_of(png):
         at += 12 + length
     step = {0: 1, 2: 3, 6: 4}[colour]
     data = zlib.decompress(data)
-    stride, before, rows = width * step, bytes(width * step), []
+    stride, before = width * step, bytes(width * step)
+    yield width, height, step
     for row in range(height):
         start = row * (stride + 1)
         kind, line = data[start], bytearray(data[start + 1 : start + 1 + stride])
@@ -243,20 +244,22 @@ def rows_of(png):
                 near = min((abs(guess - v), order, v) for order, v in enumerate((left, above, corner)))
                 line[i] = (line[i] + near[2]) & 255
         before = bytes(line)
-        rows.append(before)
-    return width, step, rows
+        yield before
 
 
 def is_blank(png):
     """Whether fewer than one pixel in a thousand differs from the first one."""
-    width, step, rows = rows_of(png)
-    first = rows[0][:step]
-    plain = first * width
-    differing = 0
+    rows = rows_of(png)
+    width, height, step = next(rows)
+    plain, differing = None, 0
     for row in rows:
+        plain = plain or row[:step] * width
         if row != plain:
-            differing += sum(row[i : i + step] != first for i in range(0, len(row), step))
-    return differing * 1000 < width * len(rows)
+            differing += sum(row[i : i + step] != plain[:step] for i in range(0, len(row), step))
+        # Undoing the filters is slow, and a page with content shows it soon.
+        if differing * 1000 >= width * height:
+            return False
+    return True
 
 
 def choose_tabs(page):
