@@ -300,7 +300,7 @@ impl<'a> PlateMaps<'a> {
             entries.push((dropped((0.0, 0.0), 8.0), "not ranked".to_owned()));
         }
         if self.report.wells.iter().any(|well| !well.flags.is_empty()) {
-            let symbol = html! { circle r="8" fill="#5dc963" {} (flag((0.0, 0.0), 8.0)) };
+            let symbol = html! { circle r="8" fill="#5dc963" {} (flag((0.0, 0.0), 11.0)) };
             entries.push((symbol, "flagged".to_owned()));
         }
         entries
