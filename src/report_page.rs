@@ -98,7 +98,6 @@ impl Material<'_> {
                 ("SSMD", plate.ssmd),
                 ("robust SSMD", plate.robust_ssmd),
                 ("spread of untreated wells", plate.untreated_cv),
-                ("p of reference against untreated", plate.p),
             ]
             .map(|(name, value)| (name.to_owned(), value))
             .into(),
@@ -124,7 +123,12 @@ impl Material<'_> {
             rank: row.rank,
             treatment: row.treatment.clone(),
             group: row.group,
-            doses: treatments.get(&row.treatment).map_or(String::new(), doses),
+            doses: treatments
+                .get(&row.treatment)
+                .map(doses)
+                // Said already.
+                .filter(|doses| *doses != row.treatment)
+                .unwrap_or_default(),
             score: row.score,
             interval: row.ci_low.zip(row.ci_high),
             rank_interval: row.rank_low.zip(row.rank_high),
@@ -242,10 +246,7 @@ impl Material<'_> {
             return Ok(None);
         };
         let name = |axis: usize, share: &f64| {
-            format!(
-                "principal component {axis} ({:.0} % of the variance)",
-                100.0 * share
-            )
+            format!("component {axis} ({:.0} %)", 100.0 * share)
         };
         let keys = self.learned.keys().iter();
         let points = keys
