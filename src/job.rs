@@ -6,15 +6,16 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
-use spheroid_core::{Embeddings, PlateMap, PlateWell, RankMetric, Warning};
+use spheroid_core::{Embeddings, PlateMap, PlateWell, RankMetric, StackKey, Warning};
 use spheroid_rank::{KendallTauB, RankError};
 use spheroid_ssl::Device;
 
 use crate::{
     Monitor, PipelineError, Plate,
     crops::Crops,
-    dose::DoseFindings,
+    dose::{Areas, DoseFindings},
     embed::{Planes, embed},
+    prepare::AREA,
     pretrain::{Beginning, Model, PretrainConfig},
     ranking::{FeatureSet, RankConfig, Ranked, check, morphology_baseline, rank},
     report_page::Material,
@@ -100,6 +101,33 @@ pub fn treatment_scores(ranked: &Ranked) -> BTreeMap<String, f64> {
         .collect()
 }
 
+/// Area of every ranked spheroid when drugs are given and at the end, as a share of the frame.
+fn areas(morphology: &Embeddings, ranked: &Ranked) -> Areas {
+    let column = morphology.values();
+    let column = column.column(AREA);
+    let of_keys: BTreeMap<&StackKey, f32> = morphology
+        .keys()
+        .iter()
+        .zip(column.iter().copied())
+        .collect();
+    let wells = ranked.wells.iter().filter_map(|well| {
+        let of_day = |day| {
+            let key = StackKey {
+                plate: well.plate.clone(),
+                well: well.well,
+                day,
+            };
+            of_keys.get(&key).map(|area| f64::from(*area))
+        };
+        let key = PlateWell {
+            plate: well.plate.clone(),
+            well: well.well,
+        };
+        Some((key, [of_day(ranked.from)?, of_day(ranked.to)?]))
+    });
+    wells.collect()
+}
+
 /// How much the scores by morphology count, where those by the learned features count 1.
 pub const MORPHOLOGY_WEIGHT: f64 = 2.0;
 
@@ -182,7 +210,8 @@ pub fn run(
         failed.iter().map(ToString::to_string).collect(),
     ));
     warnings.append(&mut ranked.warnings);
-    let mut doses = DoseFindings::new(&ranked.wells, rank_config.ranking.confidence)?;
+    let areas = areas(&morphology, &ranked);
+    let mut doses = DoseFindings::new(&ranked.wells, &areas, rank_config.ranking.confidence)?;
     warnings.append(&mut doses.warnings);
     if pretrain_method.learns_from_labels() {
         warnings.push(Warning {
@@ -221,11 +250,11 @@ pub fn run(
     };
     let checked = Checked::new(&finished.ranked, config, plate.format())?;
     let material = Material {
+        areas: &areas,
         plate,
         crops: &crops,
         model: &model,
         learned: &learned,
-        morphology: &morphology,
         config,
         finished: &finished,
         checked: &checked,

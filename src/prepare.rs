@@ -91,6 +91,9 @@ pub const MORPHOLOGY: [&str; 14] = [
     "grain_8",
 ];
 
+/// Place of the area among them.
+pub(crate) const AREA: usize = 0;
+
 /// Number of the features in [`MORPHOLOGY`] that a laboratory compares by hand.
 pub const BY_HAND: usize = 3;
 

@@ -9,15 +9,16 @@ use spheroid_rank::{
     PlateQuality, PlateVerdict, PositionEffect, RankedTreatment, principal_components,
 };
 use spheroid_report::{
-    AuditStep, Comparison, DoseResponse, DroppedWell, EmbeddingMap, LossPoint, MapPoint,
-    PlateQualityRow, PositionRow, PredictorSkill, RankingRow, Report, Thumbnail, WellScore,
+    AuditStep, CombinationRow, Comparison, DoseResponse, DroppedWell, EmbeddingMap, LossPoint,
+    MapPoint, PlateQualityRow, PositionRow, PredictorSkill, RankingRow, Report, Thumbnail,
+    WellScore,
 };
 use spheroid_ssl::{collapse::Health, train::Epoch};
 
 use crate::{
     PipelineError, Plate,
     crops::Crops,
-    dose::DoseCurve,
+    dose::{Areas, DoseCurve, DrugPair},
     job::{Finished, JobConfig},
     pretrain::Model,
     results::Checked,
@@ -29,7 +30,7 @@ pub(crate) struct Material<'a> {
     pub(crate) crops: &'a Crops,
     pub(crate) model: &'a Model,
     pub(crate) learned: &'a Embeddings,
-    pub(crate) morphology: &'a Embeddings,
+    pub(crate) areas: &'a Areas,
     pub(crate) config: &'a JobConfig,
     pub(crate) finished: &'a Finished,
     pub(crate) checked: &'a Checked,
@@ -64,6 +65,7 @@ impl Material<'_> {
             wells: self.wells(),
             failed: self.failed(),
             dose_responses: finished.doses.curves.iter().map(dose_response).collect(),
+            combinations: finished.doses.pairs.iter().flat_map(combinations).collect(),
             embedding_map: self.embedding_map()?,
             thumbnails: self.thumbnails()?,
             training: model.epochs.iter().map(loss_point).collect(),
@@ -142,13 +144,6 @@ impl Material<'_> {
 
     fn wells(&self) -> Vec<WellScore> {
         let ranked = &self.finished.ranked;
-        let areas: BTreeMap<&StackKey, f32> = self
-            .morphology
-            .keys()
-            .iter()
-            .zip(self.morphology.values().column(AREA))
-            .map(|(key, area)| (key, *area))
-            .collect();
         let wells = ranked.wells.iter().zip(&ranked.p_values);
         let well = |(well, p_value): (&spheroid_rank::WellScore, &f64)| {
             let key = StackKey {
@@ -163,7 +158,7 @@ impl Material<'_> {
                 treatment: well.treatment.name.clone(),
                 group: well.treatment.group,
                 score: well.score,
-                area: areas.get(&key).map(|area| f64::from(*area)),
+                area: self.areas.get(&key.plate_well()).map(|[_, end]| *end),
                 p_value: Some(*p_value),
                 flags: flags.collect(),
             }
@@ -245,9 +240,7 @@ impl Material<'_> {
         let [Some(x), Some(y)] = [0, 1].map(|axis| components.explained.get(axis)) else {
             return Ok(None);
         };
-        let name = |axis: usize, share: &f64| {
-            format!("component {axis} ({:.0} %)", 100.0 * share)
-        };
+        let name = |axis: usize, share: &f64| format!("component {axis} ({:.0} %)", 100.0 * share);
         let keys = self.learned.keys().iter();
         let points = keys
             .zip(components.places.rows())
@@ -391,6 +384,22 @@ impl Material<'_> {
 fn dose_response(curve: &DoseCurve) -> DoseResponse {
     let fitted = &curve.of_log_scores;
     let notes = fitted.warnings.iter().map(ToString::to_string);
+    let mut figures = vec![
+        ("slope".to_owned(), fitted.slope),
+        (
+            "score at ever larger doses".to_owned(),
+            fitted.infinite_dose.exp(),
+        ),
+    ];
+    if let Some(growth) = &curve.growth {
+        let of_area = [
+            ("GR50 of the area", growth.gr50),
+            ("GRmax of the area", Some(growth.gr_max)),
+            ("GR AOC of the area", Some(growth.gr_aoc)),
+        ];
+        let known = of_area.map(|(name, value)| Some((name.to_owned(), value?)));
+        figures.extend(known.into_iter().flatten());
+    }
     DoseResponse {
         drug: curve.drug.clone(),
         unit: curve.unit.clone(),
@@ -401,14 +410,28 @@ fn dose_response(curve: &DoseCurve) -> DoseResponse {
             .responds()
             .then_some((fitted.ec50_low, fitted.ec50_high)),
         notes: notes.collect(),
-        figures: vec![
-            ("slope".to_owned(), fitted.slope),
-            (
-                "score at ever larger doses".to_owned(),
-                fitted.infinite_dose.exp(),
-            ),
-        ],
+        figures,
     }
+}
+
+/// Every dose pair by each of the three models.
+fn combinations(pair: &DrugPair) -> impl Iterator<Item = CombinationRow> {
+    let [a, b] = [0, 1].map(|drug| (&pair.drugs[drug], &pair.units[drug]));
+    pair.excess.iter().flat_map(move |found| {
+        let [dose_a, dose_b] = found.doses;
+        let treatment = format!("{} {dose_a} {} + {} {dose_b} {}", a.0, a.1, b.0, b.1);
+        [
+            ("Bliss", found.bliss),
+            ("HSA", found.hsa),
+            ("Loewe", found.loewe),
+        ]
+        .map(|(model, excess)| CombinationRow {
+            treatment: treatment.clone(),
+            model: model.to_owned(),
+            excess: excess.value,
+            interval: Some((excess.low, excess.high)),
+        })
+    })
 }
 
 fn loss_point(epoch: &Epoch) -> LossPoint {
@@ -429,9 +452,6 @@ fn loss_point(epoch: &Epoch) -> LossPoint {
             .collect(),
     }
 }
-
-/// Place of the area in [`MORPHOLOGY`](crate::prepare::MORPHOLOGY).
-const AREA: usize = 0;
 
 fn doses(treatment: &Treatment) -> String {
     let doses = treatment

@@ -208,6 +208,15 @@ pub enum RankError {
         /// Least number that can be used.
         needed: usize,
     },
+    /// Untreated wells that did not grow leave no growth to compare with.
+    #[error(
+        "untreated wells grew by {doublings:.3} doublings on average, but growth rates need more than \
+         0: check the sizes before and after, or take a longer time between them"
+    )]
+    UntreatedDidNotGrow {
+        /// Mean of log₂(end / start).
+        doublings: f64,
+    },
     /// Two treatments share a name.
     #[error(
         "treatment `{treatment}` has another group or other doses on plate {plate}, well {well}: \

@@ -16,7 +16,8 @@
 //! 4. Where the truth is known, how well does the order agree with it? One of the measures below.
 //!    [`rank_average`] joins several orders.
 //!
-//! Where a drug was tested at several doses, [`dose`] fits its curve.
+//! Where drugs were tested at several doses, [`dose`] fits their curves and growth rates, and tells what
+//! combinations do beyond single drugs.
 //!
 //! | discrepancy | use it when |
 //! |---|---|

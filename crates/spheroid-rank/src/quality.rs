@@ -139,24 +139,29 @@ fn verdict(
     };
     // Without any scatter the rank test alone decides.
     let ssmd = robust_ssmd.unwrap_or(f64::INFINITY);
+    let shown = if p < 0.001 {
+        "p < 0.001".to_owned()
+    } else {
+        format!("p = {p:.3}")
+    };
     if p > MOST_P {
         let reason = format!(
             "Reference wells do not score higher than untreated ones beyond chance (one-sided \
-             p = {p:.3}, at most {MOST_P} is asked)."
+             {shown}, at most {MOST_P} is asked)."
         );
         (PlateVerdict::CannotRank, reason)
     } else if ssmd < LEAST_SSMD {
         let reason = format!(
-            "Reference wells score higher than untreated ones (p = {p:.3}), but by too little \
+            "Reference wells score higher than untreated ones ({shown}), but by too little \
              against the scatter of wells (robust SSMD {ssmd:.2}, at least {LEAST_SSMD} is asked)."
         );
         (PlateVerdict::CannotRank, reason)
     } else {
         let reason = match robust_ssmd {
             Some(ssmd) => format!(
-                "Reference wells stand apart from untreated ones (p = {p:.3}, robust SSMD {ssmd:.2})."
+                "Reference wells stand apart from untreated ones ({shown}, robust SSMD {ssmd:.2})."
             ),
-            None => format!("Reference wells stand apart from untreated ones (p = {p:.3})."),
+            None => format!("Reference wells stand apart from untreated ones ({shown})."),
         };
         (PlateVerdict::CanRank, reason)
     }

@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use spheroid_core::{Dose, Warning};
 
+use super::DoseWell;
 use crate::{RankError, Scale, WellScore, well_score::by_plate};
 
 /// The wells in which one drug was tested alone.
@@ -36,6 +37,20 @@ pub struct Combination {
     pub doses: Vec<[f64; 2]>,
     /// Score of each well.
     pub scores: Vec<f64>,
+}
+
+impl Combination {
+    /// The wells with the effect that stands for each score, such as the share of the way from
+    /// untreated wells to reference wells: `|score| (score - untreated) / (reference - untreated)`.
+    pub fn wells(&self, effect: impl Fn(f64) -> f64) -> Vec<DoseWell> {
+        let wells = self.doses.iter().zip(&self.scores);
+        wells
+            .map(|(&doses, &score)| DoseWell {
+                doses,
+                effect: effect(score),
+            })
+            .collect()
+    }
 }
 
 type Key<'a> = (&'a str, &'a str);

@@ -4,8 +4,9 @@ use spheroid_core::{Dose, Group, Treatment, WellId};
 use spheroid_rank::{
     RankError, WellScore,
     dose::{
-        DoseWarning, LogLogistic, LogLogisticConfig, LogLogisticParameters, combinations,
-        dose_series,
+        CombinationConfig, CombinationExcess, DoseWarning, DoseWell, GrowthRate, GrowthRateConfig,
+        GrowthWell, LogLogistic, LogLogisticConfig, LogLogisticParameters, combinations,
+        dose_series, gr_value,
     },
 };
 use spheroid_testkit::{Tolerance, assert_close, normal};
@@ -336,7 +337,7 @@ fn simulated<'a>(
 
 #[test]
 fn intervals_hold_the_true_ec50() {
-    const SERIES: usize = 400;
+    const SERIES: usize = 200;
     for (count, wells) in [(8, 3), (5, 2)] {
         let doses = dilution(count, wells);
         let largest = doses[doses.len() - 1];
@@ -363,7 +364,7 @@ fn intervals_hold_the_true_ec50() {
 
 #[test]
 fn flat_responses_are_called_flat() {
-    const SERIES: usize = 400;
+    const SERIES: usize = 200;
     let doses = dilution(8, 3);
     for (name, parameters) in [("four", FOUR), ("three", THREE)] {
         let called = simulated(&doses, |_| 1.0, SERIES, 5)
@@ -437,6 +438,8 @@ fn series_and_combinations_are_collected() {
     assert_eq!(pairs[0].doses[..3], [[2.0, 1.0], [4.0, 0.0], [1.0, 0.0]]);
     assert_eq!(pairs[0].doses.len(), 1 + 4 + 4);
     assert_eq!(pairs[0].scores[..2], [10.0, 2.0]);
+    let halved = pairs[0].wells(|score| score / 2.0);
+    assert_eq!((halved[0].doses, halved[0].effect), ([2.0, 1.0], 5.0));
     assert_eq!(warnings[0].items, ["a + b", "a + c"]);
 }
 
@@ -451,4 +454,435 @@ fn wells_of_a_series_are_checked() {
     let error = combinations(&twice, 3).unwrap_err();
     assert!(matches!(error, RankError::DuplicateWell { .. }));
     assert!(matches!(dose_series(&[], 3), Err(RankError::NoWells)));
+}
+
+#[derive(Deserialize)]
+struct GrowthCase {
+    name: String,
+    doses: Vec<f64>,
+    start: Vec<f64>,
+    end: Vec<f64>,
+    untreated_doublings: f64,
+    values: Vec<f64>,
+    gr_max: f64,
+    gr_aoc: f64,
+    flat_p: f64,
+    gr_inf: f64,
+    gr50: Option<f64>,
+    gec50: Option<f64>,
+    h: Option<f64>,
+}
+
+fn growth_wells(doses: &[f64], start: &[f64], end: &[f64]) -> Vec<GrowthWell> {
+    let sizes = start.iter().zip(end);
+    let wells = doses.iter().zip(sizes);
+    wells
+        .map(|(&dose, (&start, &end))| GrowthWell { dose, start, end })
+        .collect()
+}
+
+fn growth(wells: &[GrowthWell]) -> Result<GrowthRate, RankError> {
+    GrowthRateConfig::default().build().unwrap().fit(wells)
+}
+
+#[test]
+fn growth_rate_metrics_agree_with_the_equations_and_scipy() {
+    let fitted = Tolerance {
+        relative: 1e-5,
+        absolute: 1e-7,
+    };
+    for case in fixture::<GrowthCase>("growth_rate.json") {
+        let found = growth(&growth_wells(&case.doses, &case.start, &case.end)).unwrap();
+        let mut values = case.values.clone();
+        // Doses ascend in the fixture; within one of them values are sorted here.
+        let doses: Vec<f64> = case
+            .doses
+            .iter()
+            .copied()
+            .filter(|dose| *dose > 0.0)
+            .collect();
+        let mut pairs: Vec<(f64, f64)> = doses.iter().copied().zip(values).collect();
+        pairs.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+        values = pairs.iter().map(|pair| pair.1).collect();
+        assert_eq!(found.doses, doses, "{}", case.name);
+        assert_close(&found.values, &values, Tolerance::F64);
+        assert_close(
+            &[found.untreated_doublings, found.gr_max, found.gr_aoc],
+            &[case.untreated_doublings, case.gr_max, case.gr_aoc],
+            Tolerance::F64,
+        );
+        assert_close(
+            &[found.gr_inf, found.flat_p],
+            &[case.gr_inf, case.flat_p],
+            fitted,
+        );
+        let gec50 = found.curve.as_ref().map(|curve| curve.ec50);
+        let h = found.curve.as_ref().map(|curve| curve.slope);
+        for (found, expected) in [(found.gr50, case.gr50), (gec50, case.gec50), (h, case.h)] {
+            assert_eq!(found.is_some(), expected.is_some(), "{}", case.name);
+            assert_close(
+                &found.into_iter().collect::<Vec<_>>(),
+                &expected.into_iter().collect::<Vec<_>>(),
+                fitted,
+            );
+        }
+    }
+}
+
+#[test]
+fn growth_rate_values_have_their_meaning() {
+    assert_eq!(gr_value(100.0, 800.0, 3.0), 1.0);
+    assert_eq!(gr_value(100.0, 100.0, 3.0), 0.0);
+    assert_eq!(gr_value(100.0, 0.0, 3.0), -1.0);
+    assert!(gr_value(100.0, 900.0, 3.0) > 1.0 && gr_value(100.0, 50.0, 3.0) < 0.0);
+}
+
+#[test]
+fn growth_that_cannot_be_compared_is_refused() {
+    let doses = [0.0, 0.0, 1.0, 2.0, 4.0, 8.0];
+    let end = [180.0, 220.0, 190.0, 150.0, 110.0, 0.0];
+    let good = growth_wells(&doses, &[100.0; 6], &end);
+    assert_eq!(growth(&good).unwrap().gr_max, -1.0);
+    let error = growth(&good[2..]).unwrap_err();
+    assert!(matches!(
+        error,
+        RankError::TooFewWells {
+            what: "untreated",
+            ..
+        }
+    ));
+    let error = growth(&good[..4]).unwrap_err();
+    assert!(matches!(
+        error,
+        RankError::TooFewDoses {
+            found: 2,
+            needed: 3
+        }
+    ));
+    let mut still = good.clone();
+    (still[0].end, still[1].end) = (90.0, 100.0);
+    let error = growth(&still).unwrap_err();
+    assert!(matches!(error, RankError::UntreatedDidNotGrow { doublings } if doublings < 0.0));
+    let changed = |well: usize, change: fn(&mut GrowthWell)| {
+        let mut wells = good.clone();
+        change(&mut wells[well]);
+        wells
+    };
+    for (wells, named) in [
+        (changed(2, |well| well.start = 0.0), "start"),
+        (changed(0, |well| well.end = 0.0), "end"),
+        (changed(3, |well| well.end = f64::NAN), "end"),
+        (changed(3, |well| well.dose = -1.0), "dose"),
+    ] {
+        let error = growth(&wells).unwrap_err();
+        assert!(
+            matches!(error, RankError::BadDoseWell { what, .. } if what == named),
+            "{error}"
+        );
+    }
+}
+
+proptest! {
+    /// What is measured, an area or a volume of the same shape, and for how long: not the GR values.
+    #[test]
+    fn growth_rate_values_do_not_depend_on_the_measure_or_its_unit(
+        sizes in prop::collection::vec(20.0f64..300.0, 6), power in 0.5f64..2.0, unit in 0.01f64..100.0,
+    ) {
+        let doses = [0.0, 0.0, 1.0, 2.0, 4.0, 8.0];
+        let mut end = sizes;
+        (end[0], end[1]) = (250.0, 260.0);
+        let measured = |size: f64| unit * size.powf(power);
+        let other: Vec<f64> = end.iter().copied().map(measured).collect();
+        let first = growth(&growth_wells(&doses, &[100.0; 6], &end)).unwrap();
+        let second = growth(&growth_wells(&doses, &[measured(100.0); 6], &other)).unwrap();
+        for (a, b) in first.values.iter().zip(&second.values) {
+            prop_assert!((a - b).abs() < 1e-9);
+        }
+        prop_assert!((first.gr_aoc - second.gr_aoc).abs() < 1e-9);
+    }
+}
+
+#[derive(Deserialize)]
+struct ExcessCase {
+    doses: [f64; 2],
+    bliss: f64,
+    hsa: f64,
+    loewe: f64,
+    beyond_reach: bool,
+}
+
+#[derive(Deserialize)]
+struct CombinationCase {
+    name: String,
+    doses: Vec<[f64; 2]>,
+    effects: Vec<f64>,
+    excess: Vec<ExcessCase>,
+}
+
+fn excess(draws: usize, wells: &[DoseWell]) -> Result<Vec<CombinationExcess>, RankError> {
+    let config = CombinationConfig {
+        draws,
+        ..Default::default()
+    };
+    config.build().unwrap().excess(wells)
+}
+
+fn dose_wells(doses: &[[f64; 2]], effects: &[f64]) -> Vec<DoseWell> {
+    let wells = doses.iter().zip(effects);
+    wells
+        .map(|(&doses, &effect)| DoseWell { doses, effect })
+        .collect()
+}
+
+#[test]
+fn excess_agrees_with_scipy() {
+    let tolerance = Tolerance {
+        relative: 0.0,
+        absolute: 1e-6,
+    };
+    for case in fixture::<CombinationCase>("combination.json") {
+        let found = excess(100, &dose_wells(&case.doses, &case.effects)).unwrap();
+        assert_eq!(found.len(), case.excess.len(), "{}", case.name);
+        for (found, expected) in found.iter().zip(&case.excess) {
+            assert_eq!(found.doses, expected.doses);
+            assert_close(
+                &[found.bliss.value, found.hsa.value, found.loewe.value],
+                &[expected.bliss, expected.hsa, expected.loewe],
+                tolerance,
+            );
+            assert_eq!(
+                found.loewe_beyond_reach, expected.beyond_reach,
+                "{}",
+                case.name
+            );
+            for excess in [found.bliss, found.hsa, found.loewe] {
+                assert!(excess.low <= excess.value && excess.value <= excess.high);
+            }
+        }
+    }
+}
+
+/// An effect that rises to `end`.
+fn effect(end: f64, ec50: f64, slope: f64, dose: f64) -> f64 {
+    end / (1.0 + (ec50 / dose).powf(slope))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn a_drug_has_no_loewe_excess_over_itself(
+        end in 0.3f64..0.95, ec50 in 0.3f64..3.0, slope in 0.6f64..3.0, strength in 0.2f64..5.0,
+    ) {
+        let alone = |dose: f64| effect(end, ec50, slope, dose);
+        let mut wells = Vec::new();
+        for dose in dilution(7, 1) {
+            // The second is the first in another unit.
+            wells.push(DoseWell { doses: [dose, 0.0], effect: alone(dose) });
+            wells.push(DoseWell { doses: [0.0, dose * strength], effect: alone(dose) });
+            wells.push(DoseWell { doses: [dose, dose * strength], effect: alone(2.0 * dose) });
+        }
+        for found in excess(100, &wells).unwrap() {
+            prop_assert!(found.loewe.value.abs() < 1e-6, "{found:?}");
+            prop_assert!(found.hsa.value > 0.0);
+            prop_assert!(!found.loewe_beyond_reach);
+        }
+    }
+
+    #[test]
+    fn excess_does_not_depend_on_order_or_units(seed in 0u64..1000, unit in 1e-3f64..1e3) {
+        let wells = additive(seed, 2);
+        let found = excess(100, &wells).unwrap();
+        let mut other: Vec<DoseWell> = wells.iter().rev().copied().collect();
+        prop_assert_eq!(&found, &excess(100, &other).unwrap());
+        for well in &mut other {
+            well.doses[1] *= unit;
+        }
+        for (a, b) in found.iter().zip(excess(100, &other).unwrap()) {
+            for (a, b) in [(a.bliss, b.bliss), (a.hsa, b.hsa), (a.loewe, b.loewe)] {
+                prop_assert!((a.value - b.value).abs() < 1e-5, "{a:?} {b:?}");
+                prop_assert!((a.low - b.low).abs() < 1e-3 && (a.high - b.high).abs() < 1e-3);
+            }
+        }
+    }
+}
+
+const FIRST: (f64, f64, f64) = (0.9, 1.0, 1.2);
+const SECOND: (f64, f64, f64) = (0.8, 0.6, 1.5);
+
+/// Two drugs that act independently, so many wells of each dose and of nine pairs, scatter 0.05.
+fn additive(seed: u64, wells: usize) -> Vec<DoseWell> {
+    let ladder = [0.06, 0.2, 0.6, 2.0, 6.0, 20.0];
+    let of = |(end, ec50, slope): (f64, f64, f64), dose: f64| match dose {
+        0.0 => 0.0,
+        _ => effect(end, ec50, slope, dose),
+    };
+    let mut doses: Vec<[f64; 2]> = Vec::new();
+    doses.extend(ladder.iter().map(|dose| [*dose, 0.0]));
+    doses.extend(ladder.iter().map(|dose| [0.0, *dose]));
+    for a in [0.2, 0.6, 2.0] {
+        doses.extend([0.2, 0.6, 2.0].map(|b| [a, b]));
+    }
+    let noise = normal(doses.len() * wells, seed);
+    let doses = doses
+        .iter()
+        .flat_map(|pair| std::iter::repeat_n(*pair, wells));
+    doses
+        .zip(noise)
+        .map(|(doses, z)| {
+            let (a, b) = (of(FIRST, doses[0]), of(SECOND, doses[1]));
+            DoseWell {
+                doses,
+                effect: a + b - a * b + 0.05 * f64::from(z),
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn intervals_hold_the_true_excess() {
+    const EXPERIMENTS: u64 = 40;
+    let truth = excess(100, &{
+        // Without scatter, at doses that tell the curves.
+        let mut wells = additive(0, 1);
+        for well in &mut wells {
+            let [a, b] = well.doses;
+            let a = if a > 0.0 {
+                effect(FIRST.0, FIRST.1, FIRST.2, a)
+            } else {
+                0.0
+            };
+            let b = if b > 0.0 {
+                effect(SECOND.0, SECOND.1, SECOND.2, b)
+            } else {
+                0.0
+            };
+            well.effect = a + b - a * b;
+        }
+        wells
+    })
+    .unwrap();
+    assert!(truth.iter().all(|pair| pair.bliss.value.abs() < 1e-6));
+    for wells in [3, 1] {
+        let mut held = [0; 3];
+        for seed in 0..EXPERIMENTS {
+            let found = excess(200, &additive(100 + seed, wells)).unwrap();
+            for (found, truth) in found.iter().zip(&truth) {
+                let pairs = [
+                    (found.bliss, truth.bliss),
+                    (found.hsa, truth.hsa),
+                    (found.loewe, truth.loewe),
+                ];
+                for (held, (found, truth)) in held.iter_mut().zip(pairs) {
+                    let inside = (found.low..=found.high).contains(&truth.value);
+                    *held += usize::from(inside);
+                }
+            }
+        }
+        let held = held.map(|held| 100.0 * held as f64 / (9 * EXPERIMENTS) as f64);
+        println!("{wells} wells: {held:.1?}");
+        assert!(held.iter().all(|held| *held >= 90.0), "{held:?}");
+    }
+}
+
+#[test]
+fn synergy_is_found_where_it_is() {
+    let mut wells = additive(7, 3);
+    for well in &mut wells {
+        if well.doses == [0.6, 0.6] {
+            well.effect += 0.25;
+        }
+    }
+    for found in excess(200, &wells).unwrap() {
+        let synergy = found.bliss.low > 0.1;
+        assert_eq!(synergy, found.doses == [0.6, 0.6], "{found:?}");
+        assert_eq!(found.wells, 3);
+    }
+}
+
+#[test]
+fn a_drug_without_effect_adds_nothing() {
+    let mut wells = Vec::new();
+    for dose in dilution(6, 1) {
+        let alone = effect(0.9, 0.5, 1.0, dose);
+        wells.push(DoseWell {
+            doses: [dose, 0.0],
+            effect: alone,
+        });
+        wells.push(DoseWell {
+            doses: [0.0, dose],
+            effect: 0.0,
+        });
+        wells.push(DoseWell {
+            doses: [dose, dose],
+            effect: alone,
+        });
+    }
+    for found in excess(100, &wells).unwrap() {
+        for excess in [found.bliss, found.hsa, found.loewe] {
+            assert!(excess.value.abs() < 1e-6, "{found:?}");
+        }
+        assert!(found.loewe_beyond_reach);
+    }
+}
+
+#[test]
+fn combinations_that_cannot_be_compared_are_refused() {
+    let good = additive(1, 1);
+    let without = |kept: fn(&DoseWell) -> bool| -> Vec<DoseWell> {
+        good.iter().copied().filter(kept).collect()
+    };
+    let error = excess(
+        100,
+        &without(|well| well.doses[0] == 0.0 || well.doses[1] == 0.0),
+    );
+    assert!(matches!(
+        error,
+        Err(RankError::TooFewWells {
+            what: "combination",
+            ..
+        })
+    ));
+    let error = excess(100, &without(|well| well.doses[0] != 0.0));
+    assert!(matches!(
+        error,
+        Err(RankError::TooFewDoses {
+            found: 0,
+            needed: 3
+        })
+    ));
+    let mut bad = good.clone();
+    bad[3].effect = f64::NAN;
+    let error = excess(100, &bad).unwrap_err();
+    assert!(matches!(
+        error,
+        RankError::BadDoseWell {
+            well: 3,
+            what: "effect",
+            ..
+        }
+    ));
+    bad[3] = DoseWell {
+        doses: [1.0, -1.0],
+        effect: 0.0,
+    };
+    let error = excess(100, &bad).unwrap_err();
+    assert!(matches!(
+        error,
+        RankError::BadDoseWell {
+            well: 3,
+            what: "dose",
+            ..
+        }
+    ));
+    let few = CombinationConfig {
+        draws: 99,
+        confidence: 0.95,
+    };
+    assert_eq!(few.build().unwrap_err().param, "draws");
+    let sure = CombinationConfig {
+        draws: 100,
+        confidence: 1.0,
+    };
+    assert_eq!(sure.build().unwrap_err().param, "confidence");
 }
