@@ -64,11 +64,7 @@ impl DoseFindings {
     ///
     /// # Errors
     /// When there is no well, a score is not finite and above 0, or a well occurs twice.
-    pub fn new(
-        wells: &[WellScore],
-        areas: &Areas,
-        confidence: f64,
-    ) -> Result<Self, RankError> {
+    pub fn new(wells: &[WellScore], areas: &Areas, confidence: f64) -> Result<Self, RankError> {
         let parameters = LogLogisticParameters::Three { zero_dose: 0.0 };
         let fitter = LogLogisticConfig {
             parameters,

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
 mod command_line;
+mod doses;
 mod files;
 mod images;
 mod inspect;
