@@ -89,7 +89,7 @@ impl fmt::Display for Resolution {
         match self.smallest_p {
             Some(p) => write!(
                 f,
-                " No p-value from ranks among the untreated wells can be below {p:.3}."
+                " No single well can have a conformal p-value below {p:.3}."
             ),
             None => Ok(()),
         }
