@@ -105,8 +105,17 @@ impl DoseFindings {
         let (tested, more) = combinations(wells, parameters.least_doses())?;
         warnings.extend(more);
         let strongest = strongest(wells)?;
-        let mut pairs = Vec::new();
-        for pair in tested.into_iter().filter(|_| strongest > 0.0) {
+        let (mut pairs, mut passed_over) = (Vec::new(), Vec::new());
+        for pair in tested {
+            // As above, of each drug alone.
+            let enough = |drug: usize| {
+                let alone = |doses: &&[f64; 2]| doses[drug] > 0.0 && doses[1 - drug] == 0.0;
+                pair.doses.iter().filter(alone).count() > parameters.least_doses()
+            };
+            if strongest <= 0.0 || !(enough(0) && enough(1)) {
+                passed_over.push(pair.drugs.join(" + "));
+                continue;
+            }
             let test = CombinationConfig {
                 confidence,
                 ..CombinationConfig::default()
@@ -119,6 +128,11 @@ impl DoseFindings {
                 excess: test.build()?.excess(&effects)?,
             });
         }
+        warnings.extend(Warning::about(
+            "combination that is not compared with its drugs, since these have too few wells alone or no \
+             treatment scores above untreated wells",
+            passed_over,
+        ));
         Ok(Self {
             curves,
             pairs,
@@ -145,7 +159,8 @@ fn growth(
             well: well.well,
         };
         let &[start, end] = areas.get(&key)?;
-        (start > 0.0).then_some(GrowthWell { dose, start, end })
+        let measured = start > 0.0 && (end > 0.0 || dose > 0.0);
+        measured.then_some(GrowthWell { dose, start, end })
     });
     let config = GrowthRateConfig {
         confidence,
@@ -302,6 +317,29 @@ mod tests {
             assert!((bliss.value - more).abs() < 0.05, "{bliss:?} for {more}");
             assert_eq!(bliss.low > 0.0, more > 0.0, "{bliss:?}");
         }
+    }
+
+    #[test]
+    fn drugs_with_few_wells_alone_stop_nothing() {
+        let (mut wells, areas) = experiment(0.0);
+        // Of drug b one well at each of three concentrations is left.
+        let mut seen = Vec::new();
+        wells.retain(|well| match &well.treatment.doses[..] {
+            [dose] if dose.drug == "b" => {
+                let first = !seen.contains(&dose.concentration) && seen.len() < 3;
+                seen.push(dose.concentration);
+                first
+            }
+            _ => true,
+        });
+        let found = DoseFindings::new(&wells, &areas, 0.95).unwrap();
+        assert_eq!((found.curves.len(), found.pairs.len()), (1, 0));
+        assert!(
+            found
+                .warnings
+                .iter()
+                .any(|warning| warning.items == ["a + b"])
+        );
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl Material<'_> {
             ranking: self.ranking(),
             wells: self.wells(),
             failed: self.failed(),
-            dose_responses: finished.doses.curves.iter().map(dose_response).collect(),
+            dose_responses: dose_responses(&finished.doses.curves),
             combinations: finished.doses.pairs.iter().flat_map(combinations).collect(),
             embedding_map: self.embedding_map()?,
             thumbnails: self.thumbnails()?,
@@ -381,14 +381,27 @@ impl Material<'_> {
     }
 }
 
-fn dose_response(curve: &DoseCurve) -> DoseResponse {
+fn dose_responses(curves: &[DoseCurve]) -> Vec<DoseResponse> {
+    let response = |curve: &DoseCurve| {
+        let of_drug = curves.iter().filter(|other| other.drug == curve.drug);
+        let drug = match of_drug.count() {
+            1 => curve.drug.clone(),
+            _ => format!("{} ({})", curve.drug, curve.unit),
+        };
+        dose_response(curve, drug)
+    };
+    curves.iter().map(response).collect()
+}
+
+fn dose_response(curve: &DoseCurve, drug: String) -> DoseResponse {
+    let line = curve.line();
     let fitted = &curve.of_log_scores;
     let notes = fitted.warnings.iter().map(ToString::to_string);
     let mut figures = vec![
         ("slope".to_owned(), fitted.slope),
         (
-            "score at ever larger doses".to_owned(),
-            fitted.infinite_dose.exp(),
+            "curve at the largest dose".to_owned(),
+            line[line.len() - 1].1,
         ),
     ];
     if let Some(growth) = &curve.growth {
@@ -401,10 +414,10 @@ fn dose_response(curve: &DoseCurve) -> DoseResponse {
         figures.extend(known.into_iter().flatten());
     }
     DoseResponse {
-        drug: curve.drug.clone(),
+        drug,
         unit: curve.unit.clone(),
         points: curve.points.clone(),
-        curve: curve.line(),
+        curve: line,
         ec50: curve.responds().then_some(fitted.ec50),
         ec50_interval: curve
             .responds()

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Serialize;
 use spheroid_core::{Columns, Day, Group, PlateFormat, PlateWell, Values, WellId};
 use spheroid_rank::{
-    PlateQuality, PositionEffect, PositionTestConfig, RankedTreatment, Resolution, plate_quality,
+    PlateQuality, PositionEffect, PositionTestConfig, RankCoverage, RankSet, RankedTreatment,
+    Resolution, plate_quality,
 };
 
 use crate::{
@@ -46,6 +47,8 @@ struct Json<'a> {
     from_day: Day,
     to_day: Day,
     ranking: &'a [RankedTreatment],
+    /// Of each row of the ranking, with its confidence for all rows at once.
+    rank_sets: Option<Vec<RankSet>>,
     resolution: Option<Resolution>,
     plates: &'a [PlateQuality],
     position_effects: &'a [PositionEffect],
@@ -127,6 +130,7 @@ pub(crate) fn write(
         from_day: ranked.from,
         to_day: ranked.to,
         ranking: &ranked.ranking.rows,
+        rank_sets: ranked.ranking.rank_sets(RankCoverage::Simultaneous),
         resolution: ranked.ranking.resolution,
         plates: &checked.plates,
         position_effects: &checked.position_effects,

@@ -78,6 +78,15 @@ fn the_ranking_lists_every_treatment_from_the_strongest_effect_on() {
             assert!(0.0 < p && p <= q && q <= 1.0, "{row:?}");
         }
     }
+    let sets = json["rank_sets"].as_array().unwrap();
+    assert_eq!(sets.len(), rows.len());
+    for (row, set) in rows.iter().zip(sets) {
+        let [low, high] = ["low", "high"].map(|end| set[end].as_f64().unwrap());
+        assert!(
+            low <= number(&row[2]) && number(&row[2]) <= high,
+            "{row:?}: {set}"
+        );
+    }
     assert_eq!(json["settings"]["pretrain"]["train"]["epochs"], 1);
     assert_eq!(json["wells"].as_array().unwrap().len(), WELLS);
 }

@@ -202,7 +202,7 @@ fn more_wells_resolve_smaller_differences() {
         text.starts_with("Two treatments of 3 wells each must differ by "),
         "{text}"
     );
-    assert!(text.ends_with("can be below 0.250."), "{text}");
+    assert!(text.ends_with("conformal p-value below 0.250."), "{text}");
     assert!(matches!(
         ranker().resolution(&wells, 0),
         Err(RankError::Param(_))
