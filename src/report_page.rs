@@ -166,25 +166,29 @@ impl Material<'_> {
         wells.map(well).collect()
     }
 
+    /// Wells with images that were not ranked.
+    fn unranked(&self) -> Vec<PlateWell> {
+        let ranked = self.finished.ranked.wells.iter();
+        let ranked: BTreeSet<_> = ranked.map(|well| (&*well.plate, well.well)).collect();
+        let imaged = self.imaged().into_iter();
+        imaged
+            .filter(|well| !ranked.contains(&(&*well.plate, well.well)))
+            .collect()
+    }
+
     /// Wells with images that were not ranked, and why.
     fn failed(&self) -> Vec<DroppedWell> {
         let Finished { failed, ranked, .. } = self.finished;
-        let is_ranked = |well: &&PlateWell| {
-            let mut wells = ranked.wells.iter();
-            wells.any(|of| of.plate == well.plate && of.well == well.well)
-        };
-        let dropped = |well: &PlateWell| DroppedWell {
-            plate: well.plate.clone(),
-            well: well.well,
-            reason: if failed.contains(well) {
+        let dropped = |well: PlateWell| DroppedWell {
+            reason: if failed.contains(&well) {
                 "no spheroid where one is needed".to_owned()
             } else {
                 format!("no images of day {} and day {}", ranked.from, ranked.to)
             },
+            plate: well.plate,
+            well: well.well,
         };
-        let imaged = self.imaged();
-        let unranked = imaged.iter().filter(|well| !is_ranked(well));
-        unranked.map(dropped).collect()
+        self.unranked().into_iter().map(dropped).collect()
     }
 
     fn imaged(&self) -> BTreeSet<PlateWell> {
@@ -194,15 +198,11 @@ impl Material<'_> {
 
     fn audit(&self) -> Vec<AuditStep> {
         let Finished { failed, ranked, .. } = self.finished;
-        let imaged = self.imaged();
+        let imaged = self.imaged().len();
         let unmatched = self.plate.warnings().iter();
-        let incomplete = self.failed().into_iter().filter_map(|dropped| {
-            let well = PlateWell {
-                plate: dropped.plate,
-                well: dropped.well,
-            };
-            (!failed.contains(&well)).then(|| well.to_string())
-        });
+        let names = |wells: Vec<PlateWell>| wells.iter().map(ToString::to_string).collect();
+        let mut incomplete = self.unranked();
+        incomplete.retain(|well| !failed.contains(well));
         vec![
             AuditStep {
                 step: "stacks of images of wells in the plate map".to_owned(),
@@ -213,14 +213,14 @@ impl Material<'_> {
             },
             AuditStep {
                 step: "wells with images".to_owned(),
-                kept: imaged.len(),
+                kept: imaged,
                 dropped: Vec::new(),
             },
             AuditStep {
                 step: "wells with a spheroid before the drug, untreated ones at the end too"
                     .to_owned(),
-                kept: imaged.len() - failed.len(),
-                dropped: failed.iter().map(ToString::to_string).collect(),
+                kept: imaged - failed.len(),
+                dropped: names(failed.iter().cloned().collect()),
             },
             AuditStep {
                 step: format!(
@@ -228,7 +228,7 @@ impl Material<'_> {
                     ranked.from, ranked.to
                 ),
                 kept: ranked.wells.len(),
-                dropped: incomplete.collect(),
+                dropped: names(incomplete),
             },
         ]
     }
